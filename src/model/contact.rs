@@ -1,0 +1,56 @@
+//! One application's dealings with one destination over time.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::{Application, Destination, NameSource, Outcome, Timestamp};
+
+/// Sums over attempts that ended alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Attempts.
+    pub attempts: u64,
+    /// Payload bytes sent.
+    pub bytes_out: u64,
+    /// Payload bytes received.
+    pub bytes_in: u64,
+}
+
+/// One application's dealings with one destination in a window, on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The host that was observed.
+    pub host: String,
+    /// Who.
+    pub application: Application,
+    /// Where to.
+    pub destination: Destination,
+    /// Best source of the destination's name, if it has one.
+    pub name_source: Option<NameSource>,
+    /// Users whose processes did it, by name or else by number; sorted.
+    pub users: Vec<String>,
+    /// Addresses that were reached under the name; sorted.
+    pub addresses: Vec<IpAddr>,
+    /// Attempts and bytes by outcome.
+    pub outcomes: BTreeMap<Outcome, Tally>,
+    /// First attempt.
+    pub first: Timestamp,
+    /// Last attempt.
+    pub last: Timestamp,
+    /// UTC hours in which it happened.
+    pub hours: u64,
+    /// UTC days in which it happened.
+    pub days: u64,
+    /// Runs of the application in which it happened; 0 where runs cannot be told apart.
+    pub runs: u64,
+}
+
+impl Contact {
+    /// Sum over all outcomes.
+    pub fn total(&self) -> Tally {
+        self.outcomes.values().fold(Tally::default(), |sum, tally| Tally {
+            attempts: sum.attempts.saturating_add(tally.attempts),
+            bytes_out: sum.bytes_out.saturating_add(tally.bytes_out),
+            bytes_in: sum.bytes_in.saturating_add(tally.bytes_in),
+        })
+    }
+}

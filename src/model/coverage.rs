@@ -1,0 +1,209 @@
+//! What could have been seen, and what was lost.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// A kind of flow that a backend cannot see, or sees without some of its facts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlindSpot {
+    /// Short stable code, such as `af-packet-destination`.
+    pub code: String,
+    /// One sentence for the operator.
+    pub text: String,
+}
+
+/// A backend that was tried and could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendFailure {
+    /// The backend's name.
+    pub backend: String,
+    /// Why it could not be used.
+    pub reason: String,
+}
+
+/// What a watch period came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchKind {
+    /// An observer that ran on a host.
+    Observe,
+    /// A file that was imported: neither blind nor partial.
+    Import,
+}
+
+impl WatchKind {
+    /// The word for it in the store and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Import => "import",
+        }
+    }
+}
+
+/// The file that an import read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportSource {
+    /// Its name as it was given.
+    pub file: String,
+    /// SHA-256 of its uncompressed content, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A stretch of time in which something watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchPeriod {
+    /// What it came from.
+    pub kind: WatchKind,
+    /// The host that was observed; for an import the host that imported.
+    pub host: String,
+    /// Boot of that host.
+    pub boot_id: Option<String>,
+    /// Version of the program.
+    pub program_version: String,
+    /// The backend that was used.
+    pub backend: Option<String>,
+    /// The backends that were tried before it, and why each could not be used.
+    pub backend_failures: Vec<BackendFailure>,
+    /// What the backend cannot see on this kernel.
+    pub blind_spots: Vec<BlindSpot>,
+    /// Settings that change what is recorded (a JSON object).
+    pub settings: serde_json::Value,
+    /// The file, for imports.
+    pub source: Option<ImportSource>,
+    /// Start.
+    pub started: Timestamp,
+    /// Everything up to here is in the store; moves with each flush.
+    pub covered_until: Timestamp,
+    /// Orderly end; none while it runs, and for ever if it was killed.
+    pub ended: Option<Timestamp>,
+}
+
+/// Why something that happened is not in the store, or not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossCause {
+    /// The ring buffer to user space was full.
+    RingFull,
+    /// The kernel's table of connections was full: the connect is recorded, its end is not.
+    ConnectionsFull,
+    /// The kernel's table of datagram contacts was full.
+    DatagramsFull,
+    /// A process could not be identified because the kernel-side scratch space was taken.
+    ScratchFull,
+    /// A process's memory could not be read: its identity is incomplete.
+    IdentityUnreadable,
+    /// A flow whose process is not known: it is recorded without one.
+    ProcessUnknown,
+    /// A record from the kernel made no sense.
+    RecordUndecodable,
+    /// A kernel map could not be read.
+    DrainFailed,
+    /// A return probe did not fire: the errno of a failed connect may be missing.
+    ReturnProbeMissed,
+    /// The table of contacts in user space was full.
+    ContactsFull,
+    /// The store could not be written and memory for what waited was used up.
+    StoreFailed,
+    /// A line of an import that was skipped on request.
+    LineSkipped,
+}
+
+impl LossCause {
+    /// All causes.
+    pub const ALL: [Self; 12] = [
+        Self::RingFull,
+        Self::ConnectionsFull,
+        Self::DatagramsFull,
+        Self::ScratchFull,
+        Self::IdentityUnreadable,
+        Self::ProcessUnknown,
+        Self::RecordUndecodable,
+        Self::DrainFailed,
+        Self::ReturnProbeMissed,
+        Self::ContactsFull,
+        Self::StoreFailed,
+        Self::LineSkipped,
+    ];
+
+    /// The word for it in the store and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::ConnectionsFull => "connections_full",
+            Self::DatagramsFull => "datagrams_full",
+            Self::ScratchFull => "scratch_full",
+            Self::IdentityUnreadable => "identity_unreadable",
+            Self::ProcessUnknown => "process_unknown",
+            Self::RecordUndecodable => "record_undecodable",
+            Self::DrainFailed => "drain_failed",
+            Self::ReturnProbeMissed => "return_probe_missed",
+            Self::ContactsFull => "contacts_full",
+            Self::StoreFailed => "store_failed",
+            Self::LineSkipped => "line_skipped",
+        }
+    }
+
+    /// What it means to an operator, as half a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::RingFull => "records did not fit into the ring buffer",
+            Self::ConnectionsFull => "connections whose end could not be followed",
+            Self::DatagramsFull => "datagrams to contacts that did not fit into the kernel's table",
+            Self::ScratchFull => "processes that could not be identified in time",
+            Self::IdentityUnreadable => "processes whose identity is incomplete",
+            Self::ProcessUnknown => "flows recorded without a process",
+            Self::RecordUndecodable => "records from the kernel that made no sense",
+            Self::DrainFailed => "kernel tables that could not be read",
+            Self::ReturnProbeMissed => "connects whose errno may be missing",
+            Self::ContactsFull => "attempts to contacts that did not fit into memory",
+            Self::StoreFailed => "attempts that could not be written to the database",
+            Self::LineSkipped => "lines of an import that were skipped",
+        }
+    }
+}
+
+impl fmt::Display for LossCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl std::str::FromStr for LossCause {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|cause| cause.word() == text).ok_or(())
+    }
+}
+
+/// A counted loss within a stretch of a watch period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Why.
+    pub cause: LossCause,
+    /// Start of the stretch in which it happened.
+    pub since: Timestamp,
+    /// End of that stretch.
+    pub until: Timestamp,
+    /// How many: attempts, records or lines, as the cause says.
+    pub count: u64,
+    /// Payload bytes that went with them, where they are known.
+    pub bytes: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LossCause;
+
+    #[test]
+    fn causes_survive_writing_and_reading() {
+        for cause in LossCause::ALL {
+            assert_eq!(cause.word().parse(), Ok(cause));
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.word());
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What the kernel reported, decoded and owned.
+//!
+//! Times are nanoseconds since boot (suspend included), as the kernel stamps them. The types can be
+//! written to a file and read back, so that a recorded stream replays the whole program.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ancestor, Namespaces, ProcessKey};
+
+/// One report of the kernel side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum KernelEvent {
+    /// A process image made its first attempt.
+    Process(Box<ProcessImage>),
+    /// A cgroup was seen for the first time.
+    Cgroup(CgroupSeen),
+    /// A connect began.
+    Connect(Connect),
+    /// A connect failed, or a connection ended, or its state was asked for.
+    ConnectionEnd(ConnectionEnd),
+    /// Datagrams, raw packets or frames that were counted in the kernel.
+    Datagrams(DatagramCount),
+}
+
+/// Facts of a process image that are true or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of independent facts")]
+pub struct ImageFlags {
+    /// The executable had no name any more.
+    pub exe_deleted: bool,
+    /// The executable is a memfd or another file that never had a name in a file system.
+    pub exe_pseudo: bool,
+    /// The executable's path is longer than is read.
+    pub exe_truncated: bool,
+    /// The working directory's path is longer than is read.
+    pub directory_truncated: bool,
+    /// The arguments are longer than is read.
+    pub argv_truncated: bool,
+    /// The arguments could not be read (swapped out, or the program took them away).
+    pub argv_unreadable: bool,
+    /// A thread of the kernel.
+    pub kernel_thread: bool,
+}
+
+/// A process image at its first attempt. Byte strings are as the kernel has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessImage {
+    /// Key.
+    pub key: ProcessKey,
+    /// Facts.
+    pub flags: ImageFlags,
+    /// Parent process id.
+    pub ppid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Audit login uid; `u32::MAX` if nobody logged in.
+    pub login_uid: u32,
+    /// Audit session; `u32::MAX` if none.
+    pub audit_session: u32,
+    /// Controlling terminal, empty if none.
+    pub tty: Vec<u8>,
+    /// The kernel's short name.
+    pub comm: Vec<u8>,
+    /// Cgroup v2 id.
+    pub cgroup_id: u64,
+    /// Namespaces.
+    pub namespaces: Namespaces,
+    /// The kernel's device number of the executable.
+    pub exe_device: u64,
+    /// Inode of the executable.
+    pub exe_inode: u64,
+    /// Path of the executable from the root of its mount namespace.
+    pub exe: Vec<u8>,
+    /// Working directory likewise.
+    pub directory: Vec<u8>,
+    /// Arguments.
+    pub argv: Vec<Vec<u8>>,
+    /// Parent chain, nearest first.
+    pub ancestors: Vec<Ancestor>,
+}
+
+/// A cgroup and its path below the cgroup v2 root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupSeen {
+    /// Cgroup v2 id.
+    pub id: u64,
+    /// Path, `/` for the root.
+    pub path: Vec<u8>,
+}
+
+/// Who sent: what the kernel knew at the attempt itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Sender {
+    /// The process image; pid 0 where no process can be named.
+    pub process: ProcessKey,
+    /// Real user id at the attempt.
+    pub uid: u32,
+    /// Cgroup v2 id at the attempt.
+    pub cgroup_id: u64,
+    /// The socket's own user id.
+    pub socket_uid: u32,
+    /// The socket's own cgroup v2 id; 0 if it has none.
+    pub socket_cgroup_id: u64,
+    /// Inode of the socket's network namespace.
+    pub network_namespace: u32,
+}
+
+/// Where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Address, IPv4-mapped ones as IPv4; none for frames.
+    pub address: Option<IpAddr>,
+    /// Port; 0 if the protocol has none.
+    pub port: u16,
+    /// IP protocol number; none for frames.
+    pub protocol: Option<u8>,
+}
+
+/// One connect of one socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConnectionId {
+    /// Number of the socket; may be used again after its end.
+    pub socket: u64,
+    /// When the connect began: nanoseconds since boot.
+    pub started_boot_ns: u64,
+}
+
+/// A connect began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connect {
+    /// Which.
+    pub id: ConnectionId,
+    /// Who.
+    pub sender: Sender,
+    /// Where to.
+    pub remote: Endpoint,
+}
+
+/// What became of a connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionEnd {
+    /// Which.
+    pub id: ConnectionId,
+    /// When: nanoseconds since boot.
+    pub at_boot_ns: u64,
+    /// Whether it had been established.
+    pub is_established: bool,
+    /// Whether it is over; a snapshot of an open connection is not.
+    pub is_over: bool,
+    /// Whether it turned out to stay on this host.
+    pub is_local: bool,
+    /// Errno (positive) that ended it, 0 if none.
+    pub errno: i32,
+    /// Source port, 0 if it never had one.
+    pub source_port: u16,
+    /// Payload bytes sent, retransmissions left out.
+    pub bytes_out: u64,
+    /// Payload bytes received.
+    pub bytes_in: u64,
+}
+
+/// Datagrams of one sender to one destination that ended alike, since they were last asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatagramCount {
+    /// Who.
+    pub sender: Sender,
+    /// Where to.
+    pub remote: Endpoint,
+    /// Errno (positive) with which the kernel refused, 0 if it did not.
+    pub errno: i32,
+    /// Calls that were made, where a hook sees the call; may be negative: a correction.
+    pub calls: i64,
+    /// Packets that left, where a hook sees the packet instead of, or after, the call.
+    pub packets: i64,
+    /// Payload bytes; may be negative: a correction.
+    pub bytes: i64,
+    /// Source port; 0 if several or none.
+    pub source_port: u16,
+    /// First: nanoseconds since boot.
+    pub first_boot_ns: u64,
+    /// Last: nanoseconds since boot.
+    pub last_boot_ns: u64,
+}

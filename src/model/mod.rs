@@ -1,0 +1,32 @@
+//! The vocabulary: what is observed, by whom, and how completely.
+//!
+//! Values only: no IO and no clock. Every stage imports this module and no other stage.
+
+mod application;
+mod batch;
+mod contact;
+mod coverage;
+mod destination;
+mod event;
+mod flow;
+mod identity;
+mod process;
+mod text;
+mod time;
+
+pub use application::{Application, Context};
+pub use batch::{Batch, FlowRecord, Ticket};
+pub use contact::{Contact, Tally};
+pub use coverage::{
+    BackendFailure, BlindSpot, ImportSource, Loss, LossCause, WatchKind, WatchPeriod,
+};
+pub use destination::{Destination, Name, NameSource, Protocol};
+pub use event::{
+    CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
+    KernelEvent, ProcessImage, Sender,
+};
+pub use flow::{Flow, Outcome};
+pub use identity::{IdentityRecord, RawIdentity};
+pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
+pub use text::{bytes_of_text, text_of_bytes};
+pub use time::{TimeError, Timestamp, Window, parse_when};

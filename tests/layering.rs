@@ -1,0 +1,1 @@
+//! Keeps the layers apart.

@@ -4,3 +4,4 @@
 //! them, `tests/layering.rs` holds them to it.
 
 pub mod model;
+pub mod store;

@@ -47,10 +47,12 @@ pub struct Contact {
 impl Contact {
     /// Sum over all outcomes.
     pub fn total(&self) -> Tally {
-        self.outcomes.values().fold(Tally::default(), |sum, tally| Tally {
-            attempts: sum.attempts.saturating_add(tally.attempts),
-            bytes_out: sum.bytes_out.saturating_add(tally.bytes_out),
-            bytes_in: sum.bytes_in.saturating_add(tally.bytes_in),
-        })
+        self.outcomes
+            .values()
+            .fold(Tally::default(), |sum, tally| Tally {
+                attempts: sum.attempts.saturating_add(tally.attempts),
+                bytes_out: sum.bytes_out.saturating_add(tally.bytes_out),
+                bytes_in: sum.bytes_in.saturating_add(tally.bytes_in),
+            })
     }
 }

@@ -176,7 +176,10 @@ impl std::str::FromStr for LossCause {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|cause| cause.word() == text).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|cause| cause.word() == text)
+            .ok_or(())
     }
 }
 

@@ -83,7 +83,10 @@ impl NameSource {
 
     /// The word for it in the store and in JSON.
     pub fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(source, _)| *source == self).map_or("imported", |(_, word)| word)
+        Self::WORDS
+            .iter()
+            .find(|(source, _)| *source == self)
+            .map_or("imported", |(_, word)| word)
     }
 }
 
@@ -91,7 +94,11 @@ impl FromStr for NameSource {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::WORDS.iter().find(|(_, word)| *word == text).map(|(source, _)| *source).ok_or(())
+        Self::WORDS
+            .iter()
+            .find(|(_, word)| *word == text)
+            .map(|(source, _)| *source)
+            .ok_or(())
     }
 }
 
@@ -140,9 +147,16 @@ mod tests {
     #[test]
     fn every_protocol_survives_writing_and_reading() {
         for address in [None, "192.0.2.1".parse().ok(), "2001:db8::1".parse().ok()] {
-            for protocol in (0..=255).map(|number| Protocol(Some(number))).chain([Protocol(None)]) {
+            for protocol in (0..=255)
+                .map(|number| Protocol(Some(number)))
+                .chain([Protocol(None)])
+            {
                 let word = protocol.word(address);
-                assert_eq!(Protocol::parse(&word, address), Some(protocol), "{word} {address:?}");
+                assert_eq!(
+                    Protocol::parse(&word, address),
+                    Some(protocol),
+                    "{word} {address:?}"
+                );
             }
         }
     }

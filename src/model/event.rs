@@ -94,7 +94,9 @@ pub struct CgroupSeen {
 }
 
 /// Who sent: what the kernel knew at the attempt itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Sender {
     /// The process image; pid 0 where no process can be named.
     pub process: ProcessKey,

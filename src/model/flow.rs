@@ -62,7 +62,9 @@ impl Outcome {
     /// Whether the attempt came to nothing. Such attempts never allow anything.
     pub fn is_failure(self) -> bool {
         match self {
-            Self::Refused | Self::Unreachable | Self::TimedOut | Self::Denied | Self::Failed => true,
+            Self::Refused | Self::Unreachable | Self::TimedOut | Self::Denied | Self::Failed => {
+                true
+            }
             Self::Pending | Self::Established | Self::Sent | Self::Unknown => false,
         }
     }
@@ -92,7 +94,10 @@ impl FromStr for Outcome {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|outcome| outcome.word() == text).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.word() == text)
+            .ok_or(())
     }
 }
 

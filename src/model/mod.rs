@@ -11,6 +11,7 @@ mod event;
 mod flow;
 mod identity;
 mod process;
+mod record;
 mod text;
 mod time;
 
@@ -28,5 +29,6 @@ pub use event::{
 pub use flow::{Flow, Outcome};
 pub use identity::{IdentityRecord, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
+pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};
 pub use text::{bytes_of_text, text_of_bytes};
 pub use time::{TimeError, Timestamp, Window, parse_when};

@@ -33,12 +33,18 @@ impl Timestamp {
 
     /// This point moved `by` into the past; stops at the earliest that can be written.
     pub fn before(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// This point moved `by` into the future; stops at the latest that can be written.
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The time from `earlier` to this point; zero if `earlier` is later.
@@ -68,9 +74,13 @@ impl FromStr for Timestamp {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        let failure = || TimeError { text: text.to_owned() };
+        let failure = || TimeError {
+            text: text.to_owned(),
+        };
         let instant: jiff::Timestamp = text.parse().map_err(|_| failure())?;
-        i64::try_from(instant.as_nanosecond()).map(Self).map_err(|_| failure())
+        i64::try_from(instant.as_nanosecond())
+            .map(Self)
+            .map_err(|_| failure())
     }
 }
 
@@ -82,7 +92,9 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -98,7 +110,9 @@ pub fn parse_when(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
     {
         return Ok(Timestamp(nanoseconds));
     }
-    let failure = || TimeError { text: text.to_owned() };
+    let failure = || TimeError {
+        text: text.to_owned(),
+    };
     let unit = text.chars().last().ok_or_else(failure)?;
     let seconds: u64 = match unit {
         's' => 1,
@@ -133,20 +147,41 @@ mod tests {
         assert_eq!(NOON.to_string(), "2026-11-22T12:00:00Z");
         assert_eq!(parse_when("2026-11-22T12:00:00Z", NOON).unwrap(), NOON);
         assert_eq!(parse_when("2026-11-22T14:00:00+02:00", NOON).unwrap(), NOON);
-        assert_eq!(parse_when("2026-11-22", NOON).unwrap().to_string(), "2026-11-22T00:00:00Z");
-        assert_eq!(parse_when("36h", NOON).unwrap().to_string(), "2026-11-21T00:00:00Z");
-        assert_eq!(parse_when("1w", NOON).unwrap().to_string(), "2026-11-15T12:00:00Z");
+        assert_eq!(
+            parse_when("2026-11-22", NOON).unwrap().to_string(),
+            "2026-11-22T00:00:00Z"
+        );
+        assert_eq!(
+            parse_when("36h", NOON).unwrap().to_string(),
+            "2026-11-21T00:00:00Z"
+        );
+        assert_eq!(
+            parse_when("1w", NOON).unwrap().to_string(),
+            "2026-11-15T12:00:00Z"
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "h", "-3h", "yesterday", "12", "99999999999999999999d", "3µ", "2026-13-01"] {
+        for text in [
+            "",
+            "h",
+            "-3h",
+            "yesterday",
+            "12",
+            "99999999999999999999d",
+            "3µ",
+            "2026-13-01",
+        ] {
             assert!(parse_when(text, NOON).is_err(), "{text}");
         }
     }
 
     #[test]
     fn hours_are_cut_downwards_also_before_the_epoch() {
-        assert_eq!(Timestamp::from_unix_ns(-1).hour().to_string(), "1969-12-31T23:00:00Z");
+        assert_eq!(
+            Timestamp::from_unix_ns(-1).hour().to_string(),
+            "1969-12-31T23:00:00Z"
+        );
     }
 }

@@ -5,10 +5,12 @@
 
 mod context;
 mod interpreter;
+mod redact;
 mod run;
 
 pub use context::slice_uid_of;
 pub use interpreter::is_interpreter;
+pub use redact::{redact_argv, redact_line};
 pub use run::run_of;
 
 use crate::model::{Application, RawIdentity};

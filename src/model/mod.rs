@@ -31,4 +31,4 @@ pub use identity::{IdentityRecord, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};
 pub use text::{bytes_of_text, text_of_bytes};
-pub use time::{TimeError, Timestamp, Window, parse_when};
+pub use time::{BootClock, TimeError, Timestamp, Window, parse_when};

@@ -3,6 +3,8 @@
 //! The stages are folders that import [`model`] and no other stage; `docs/architecture.md` draws
 //! them, `tests/layering.rs` holds them to it.
 
+pub mod capture;
 pub mod identity;
 pub mod model;
+pub mod pipeline;
 pub mod store;

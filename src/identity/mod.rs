@@ -1,9 +1,10 @@
 //! Who: the application that a process image stands for.
 //!
-//! Pure, so that the mapping can be computed again from what was
+//! Everything but [`facts`] is pure, so that the mapping can be computed again from what was
 //! stored whenever these rules change.
 
 mod context;
+pub mod facts;
 mod interpreter;
 mod redact;
 mod run;

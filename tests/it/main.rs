@@ -1,1 +1,3 @@
 //! Tests that need neither root nor kernel hooks.
+
+mod identity;

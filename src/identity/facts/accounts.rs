@@ -47,7 +47,7 @@ impl Accounts {
     }
 
     /// All names by number.
-    pub fn all(&mut self) -> &BTreeMap<u32, String> {
+    pub fn names(&mut self) -> &BTreeMap<u32, String> {
         self.read_if_changed();
         &self.names
     }

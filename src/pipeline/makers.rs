@@ -146,13 +146,9 @@ impl Makers {
             Arc::clone(&known.process)
         });
         let is_unknown = process.is_none() && !is_kernel;
-        let key = (
-            sender.process,
-            sender.uid,
-            sender.cgroup_id,
-            protocol.filter(|_| is_kernel),
-        );
-        if let Some(identity) = self.identities.get(&key) {
+        let variant = (sender.uid, sender.cgroup_id, protocol.filter(|_| is_kernel));
+        let variants = self.identities.get(&sender.process);
+        if let Some(identity) = variants.and_then(|variants| variants.get(&variant)) {
             return Maker {
                 process,
                 identity: Arc::clone(identity),

@@ -4,7 +4,7 @@
 //! them, `tests/layering.rs` holds them to it.
 
 pub mod capture;
+pub mod exchange;
 pub mod identity;
 pub mod model;
-pub mod pipeline;
 pub mod store;

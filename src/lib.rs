@@ -3,8 +3,10 @@
 //! The stages are folders that import [`model`] and no other stage; `docs/architecture.md` draws
 //! them, `tests/layering.rs` holds them to it.
 
+pub mod analyze;
 pub mod capture;
 pub mod exchange;
 pub mod identity;
 pub mod model;
+pub mod report;
 pub mod store;

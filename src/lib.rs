@@ -5,7 +5,11 @@
 
 pub mod analyze;
 pub mod capture;
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod exchange;
+pub mod failure;
 pub mod identity;
 pub mod model;
 pub mod report;

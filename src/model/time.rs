@@ -23,7 +23,10 @@ impl Timestamp {
 
     /// The start of the UTC hour that this point lies in.
     pub const fn hour(self) -> Self {
-        Self(self.0 - self.0.rem_euclid(NANOSECONDS_PER_HOUR))
+        Self(
+            self.0
+                .saturating_sub(self.0.rem_euclid(NANOSECONDS_PER_HOUR)),
+        )
     }
 
     /// The start of the next UTC hour.

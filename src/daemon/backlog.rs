@@ -29,10 +29,14 @@ impl Backlog {
 
     /// Its number is kept: it goes with the batch after it.
     fn give_up_oldest(&mut self) {
-        let Some(oldest) = self.batches.pop_front() else { return };
+        let Some(oldest) = self.batches.pop_front() else {
+            return;
+        };
         self.flows -= oldest.flows.len();
         let attempts = oldest.flows.iter().map(|record| record.flow.attempts).sum();
-        let Some(next) = self.batches.front_mut() else { return };
+        let Some(next) = self.batches.front_mut() else {
+            return;
+        };
         next.losses.extend(oldest.losses);
         next.retracted.extend(oldest.retracted);
         let since = oldest

@@ -35,7 +35,7 @@ use crate::{
     config::RetentionConfig,
     model::{Batch, WatchKind, WatchPeriod},
     pipeline::Scope,
-    store::{Recorder, StoreError, WatchPeriodId},
+    store::{Recorder, Retention, StoreError, WatchPeriodId},
 };
 
 /// What to observe, where to, and for how long.
@@ -69,6 +69,22 @@ pub enum DaemonError {
     Runtime(#[source] std::io::Error),
 }
 
+impl DaemonError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Watch(WatchError::Capture(error)) => Some(error.hint()),
+            Self::Watch(WatchError::Thread(_)) | Self::Runtime(_) => {
+                Some("the limits on threads and open files may be too low".to_owned())
+            }
+            Self::Watch(WatchError::Died) => {
+                Some("this is a defect: please report it with the last lines above".to_owned())
+            }
+            Self::Store(error) => error.hint(),
+        }
+    }
+}
+
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -98,7 +114,12 @@ async fn start(plan: &Plan) -> Result<Watch, DaemonError> {
     let (ready_sender, ready) = oneshot::channel();
     let thread = watcher::spawn(plan, Arc::clone(&should_stop), ready_sender, batch_sender)?;
     let attached = ready.await.map_err(|_| WatchError::Died)??;
-    Ok(Watch { thread, should_stop, batches, attached })
+    Ok(Watch {
+        thread,
+        should_stop,
+        batches,
+        attached,
+    })
 }
 
 fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
@@ -161,12 +182,21 @@ async fn observe(
                 tell(&summary);
                 if retention_due <= Instant::now() {
                     retention_due = Instant::now() + RETENTION_EVERY;
-                    summary.retention = Some(recorder.prune(&plan.retention.at(capture::now())));
+                    summary.retention = Some(recorder.prune(&retention(&plan.retention)));
                 }
             }
         }
     }
     finish(watch, recorder, period, backlog)
+}
+
+fn retention(kept: &RetentionConfig) -> Retention {
+    Retention::as_of(
+        capture::now(),
+        kept.detail_days,
+        kept.max_megabytes,
+        kept.rollup_days,
+    )
 }
 
 /// Longer than any host is up, and short enough to be added to a time.
@@ -192,7 +222,11 @@ fn finish(
         return Err(failure.into());
     }
     recorder.end(period, capture::now())?;
-    if was_asked { Ok(()) } else { Err(WatchError::Died.into()) }
+    if was_asked {
+        Ok(())
+    } else {
+        Err(WatchError::Died.into())
+    }
 }
 
 struct Signals {

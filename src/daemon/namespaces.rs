@@ -21,7 +21,10 @@ pub(super) struct Namespaces {
 
 impl Namespaces {
     pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), known: BTreeMap::new() }
+        Self {
+            root: root.to_owned(),
+            known: BTreeMap::new(),
+        }
     }
 
     /// Reads all namespaces that processes are in, and forgets those that are gone.
@@ -30,8 +33,12 @@ impl Namespaces {
         for (namespace, pid) in &present {
             self.read(*namespace, *pid, capture, pipeline);
         }
-        let gone: Vec<_> =
-            self.known.keys().filter(|known| !present.contains_key(known)).copied().collect();
+        let gone: Vec<_> = self
+            .known
+            .keys()
+            .filter(|known| !present.contains_key(known))
+            .copied()
+            .collect();
         for namespace in gone {
             if let Some(addresses) = self.known.remove(&namespace) {
                 let removed: Vec<_> = addresses.into_iter().collect();
@@ -57,7 +64,9 @@ impl Namespaces {
 
     fn read(&mut self, namespace: u32, pid: u32, capture: &Capture, pipeline: &mut Pipeline) {
         // Gone in the meantime: then nobody is left in there to send.
-        let Some(now) = own_addresses(&self.root, pid) else { return };
+        let Some(now) = own_addresses(&self.root, pid) else {
+            return;
+        };
         let before = self.known.get(&namespace).cloned().unwrap_or_default();
         if before == now && self.known.contains_key(&namespace) {
             return;

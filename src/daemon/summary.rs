@@ -50,7 +50,11 @@ impl Summary {
             .map(|record| record.flow.attempts)
             .sum();
         self.attempts = self.attempts.saturating_add(attempts);
-        self.flows += batch.flows.iter().filter(|record| record.settles.is_none()).count() as u64;
+        self.flows += batch
+            .flows
+            .iter()
+            .filter(|record| record.settles.is_none())
+            .count() as u64;
         self.losses += batch.losses.iter().map(|loss| loss.count).sum::<u64>();
     }
 }

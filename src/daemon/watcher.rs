@@ -17,9 +17,7 @@ use super::{Plan, namespaces::Namespaces, privileges};
 use crate::{
     capture::{self, Backend, Capture, CaptureError, boot_clock},
     identity::facts::{Accounts, is_host_file, mount_namespace_of},
-    model::{
-        BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, ProcessImage, Timestamp,
-    },
+    model::{BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, ProcessImage, Timestamp},
     pipeline::{Pipeline, ProcessFacts},
 };
 
@@ -178,17 +176,26 @@ impl Watcher {
         let is_elsewhere = self
             .host_mount_namespace
             .is_some_and(|host| host != image.namespaces.mnt && !image.flags.kernel_thread);
+        // A file without a name cannot be compared with the one that has the name now.
+        let is_gone = image.flags.exe_deleted || image.flags.exe_pseudo;
         let is_the_hosts = || {
-            is_host_file(Path::new(ROOT), &image.exe, image.exe_device, image.exe_inode)
-                // Where that cannot be told, the path proves nothing.
-                .unwrap_or(false)
+            is_host_file(
+                Path::new(ROOT),
+                &image.exe,
+                image.exe_device,
+                image.exe_inode,
+            )
+            // Where that cannot be told, the path proves nothing.
+            .unwrap_or(false)
         };
-        ProcessFacts { is_foreign: is_elsewhere && !is_the_hosts() }
+        ProcessFacts {
+            is_foreign: is_elsewhere && !is_gone && !is_the_hosts(),
+        }
     }
 
     fn refresh_facts(&mut self) {
         self.namespaces.refresh(&self.capture, &mut self.pipeline);
-        self.pipeline.set_accounts(self.accounts.all().clone());
+        self.pipeline.set_accounts(self.accounts.names().clone());
     }
 
     fn flush(&mut self, is_last: bool) -> Batch {

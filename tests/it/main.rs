@@ -1,3 +1,4 @@
 //! Tests that need neither root nor kernel hooks.
 
+mod docs;
 mod identity;

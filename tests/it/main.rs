@@ -1,5 +1,6 @@
 //! Tests that need neither root nor kernel hooks.
 
+mod docs;
 mod exchange;
 mod exchange_flows;
 mod exchange_records;

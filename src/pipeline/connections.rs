@@ -65,22 +65,24 @@ fn part(open: &Open, outcome: Outcome, last: Timestamp) -> Part {
 }
 
 impl Connections {
-    /// A connect begins. Returns what is to be counted at once: a connect whose end will not be
-    /// told, or an earlier one of the same socket whose end never was.
-    pub(super) fn begin(&mut self, connect: Connect, clock: BootClock) -> Option<Part> {
+    /// A connect begins. What is told is about one whose end will not be, or about an earlier one of the
+    /// same socket whose end never was.
+    pub(super) fn begin(&mut self, connect: Connect, clock: BootClock) -> Told {
         let at = clock.at(connect.id.started_boot_ns);
         let is_followed = connect.is_followed;
         let socket = connect.id.socket;
-        let open = Open {
+        let mut open = Open {
             connect,
             at,
             stage: Stage::New,
         };
         if !is_followed {
-            return Some(part(&open, Outcome::Unknown, at));
+            return open.resolve(Outcome::Unknown, at);
         }
-        let earlier = self.open.insert(socket, open)?;
-        (earlier.stage == Stage::New).then(|| part(&earlier, Outcome::Unknown, earlier.at))
+        match self.open.insert(socket, open) {
+            Some(mut earlier) => earlier.resolve(Outcome::Unknown, at),
+            None => Told::default(),
+        }
     }
 
     /// The kernel tells how a connection ended, or how it stands.

@@ -12,7 +12,7 @@ mod sums;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
-use connections::Connections;
+use connections::{Connections, Told};
 use datagrams::Unanswered;
 use makers::Makers;
 use sums::{Part, Sums};
@@ -90,8 +90,8 @@ impl Pipeline {
             KernelEvent::Cgroup(cgroup) => self.makers.learn_cgroup(cgroup),
             KernelEvent::Connect(connect) => {
                 if !self.is_own(connect.sender.network_namespace, connect.remote.address) {
-                    let part = self.connections.begin(connect, clock);
-                    self.add_part(part);
+                    let told = self.connections.begin(connect, clock);
+                    self.add_told(told);
                 }
             }
             KernelEvent::ConnectionEnd(end) => {
@@ -101,11 +101,7 @@ impl Pipeline {
                         end.connect.remote.address,
                     );
                 let told = self.connections.tell(&end, is_own, clock);
-                self.add_part(told.part);
-                self.retracted.extend(told.retracted);
-                if let Some((ticket, part)) = told.settled {
-                    self.settle(ticket, &part);
-                }
+                self.add_told(told);
             }
             KernelEvent::Datagrams(count) => {
                 if !self.is_own(count.sender.network_namespace, count.remote.address) {
@@ -155,10 +151,7 @@ impl Pipeline {
     /// The kernel does not know this connection any more, and its end was not reported.
     pub fn lost_track_of(&mut self, connect: &Connect, clock: BootClock) {
         let told = self.connections.lost_track_of(connect, clock);
-        self.add_part(told.part);
-        if let Some((ticket, part)) = told.settled {
-            self.settle(ticket, &part);
-        }
+        self.add_told(told);
     }
 
     /// Whether there is a contact that was never flushed: somebody may be waiting to see it.
@@ -222,6 +215,14 @@ impl Pipeline {
                         .get(&network_namespace)
                         .is_some_and(|own| own.contains(&address))
             })
+    }
+
+    fn add_told(&mut self, told: Told) {
+        self.add_part(told.part);
+        self.retracted.extend(told.retracted);
+        if let Some((ticket, part)) = told.settled {
+            self.settle(ticket, &part);
+        }
     }
 
     fn add_part(&mut self, part: Option<Part>) {

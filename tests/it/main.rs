@@ -5,3 +5,4 @@ mod exchange;
 mod exchange_flows;
 mod exchange_records;
 mod identity;
+mod replay;

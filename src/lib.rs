@@ -3,5 +3,6 @@
 //! The stages are folders that import [`model`] and no other stage; `docs/architecture.md` draws
 //! them, `tests/layering.rs` holds them to it.
 
+pub mod canary;
 pub mod model;
 pub mod store;

@@ -6,7 +6,7 @@ use std::{
     env,
     ffi::OsString,
     fs, io,
-    io::Write,
+    io::{Read, Write},
     net::{SocketAddr, TcpStream, UdpSocket},
     os::unix::process::CommandExt,
     path::Path,
@@ -67,6 +67,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-in-cgroup", cgroup, kind] => make_in_cgroup(&isolation, cgroup, kind),
         ["--part-churn", count, directory] => churn(count, Path::new(directory)),
         ["--part-once", protocol, ..] => contact_once(protocol),
+        ["--part-linger"] => linger(),
         ["--part-flood", count, ports] => flood(count, ports),
         ["--part-memfd", kind] => from_memory(kind),
         ["--part-deleted", kind] => without_a_file(&isolation, kind),
@@ -189,6 +190,26 @@ fn contact_once(protocol: &str) -> Report {
         Err(cause) => Report::broken(cause),
     }
 }
+
+/// A connection that carries [`LINGERING_BYTES`] and then stays open until the parent lets go.
+fn linger() -> Report {
+    let result = TcpStream::connect((PEER_ADDRESS4, OPEN_PORT)).and_then(|mut stream| {
+        stream.write_all(&[b'.'; LINGERING_BYTES])?;
+        io::stdin().read_to_end(&mut Vec::new())?;
+        Ok(stream)
+    });
+    match result {
+        Ok(_) => Report::Made(Made {
+            attempts: 1,
+            bytes_out: LINGERING_BYTES as u64,
+            ..Made::default()
+        }),
+        Err(cause) => Report::broken(cause),
+    }
+}
+
+/// What a lingering connection carries.
+pub(crate) const LINGERING_BYTES: usize = 1_234;
 
 /// Datagrams to many ports in turn: more contacts than a small table holds.
 fn flood(count: &str, ports: &str) -> Report {

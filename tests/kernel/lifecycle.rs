@@ -4,18 +4,23 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::{fs::chown, process::CommandExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::LazyLock,
+    thread,
+    time::{Duration, Instant},
 };
 
-use egress_baseline::canary::{Kind, Scope, kinds};
+use egress_baseline::{
+    canary::{Kind, Scope, kinds},
+    model::Outcome,
+};
 use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 
 use super::{
-    child::Report,
-    dump::{Dump, listed},
+    child::{LINGERING_BYTES, Report},
+    dump::{Dump, Flow, listed},
     observer::{Observer, ask, observe_command, program},
     session::backend_asked_for,
     workshop::{Run, Workshop},
@@ -28,6 +33,7 @@ struct Second {
     makers: BTreeMap<&'static str, Result<Run, String>>,
     dump: Dump,
     ended: i32,
+    lingering: Lingering,
     rival: Output,
     status_beside: Output,
 }
@@ -54,6 +60,7 @@ fn hold() -> Result<Second, String> {
             (kind.name, run)
         })
         .collect();
+    let lingering = linger(&workshop, &database)?;
     let rival = observe_command(&database, &["--backend", &backend])
         .stdin(Stdio::null())
         .output()
@@ -65,9 +72,51 @@ fn hold() -> Result<Second, String> {
         makers,
         dump,
         ended: ended.status.code().unwrap_or(-1),
+        lingering,
         rival,
         status_beside,
     })
+}
+
+/// A connection that was looked at while it was open.
+struct Lingering {
+    pid: u32,
+    /// What was recorded of it by then, at the end of the wait.
+    while_open: Vec<Flow>,
+}
+
+/// Opens a connection and waits until its bytes are recorded, which they must be before it ends.
+fn linger(workshop: &Workshop, database: &Path) -> Result<Lingering, String> {
+    let exe = workshop.link("linger").map_err(|cause| cause.to_string())?;
+    let mut command = workshop.command(&exe).map_err(|cause| cause.to_string())?;
+    let mut child = command
+        .arg("--part-linger")
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|cause| cause.to_string())?;
+    let begun = Instant::now();
+    let while_open = loop {
+        let flows = Dump::read(database)?.flows_of(child.id());
+        let is_whole = flows.iter().any(is_lingering_flow);
+        if is_whole || begun.elapsed() > PATIENCE {
+            break flows;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    };
+    drop(child.stdin.take());
+    let pid = child.id();
+    child.wait().map_err(|cause| cause.to_string())?;
+    Ok(Lingering { pid, while_open })
+}
+
+/// Several flush intervals, in an emulated machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+fn is_lingering_flow(flow: &Flow) -> bool {
+    flow.attempts == 1
+        && flow.bytes_out == Some(LINGERING_BYTES as u64)
+        && flow.state == Outcome::Established.word()
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -81,6 +130,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             Trial::test(
                 "an observer that is told to terminate writes what it has seen",
                 termination_flushes,
+            ),
+            Trial::test(
+                "an open connection is recorded with its bytes before it ends",
+                open_connection_is_recorded,
             ),
             Trial::test(
                 "a second observer on a database is refused",
@@ -142,6 +195,23 @@ fn termination_flushes() -> Result<(), Failed> {
         second.ended,
         second.dump.flows.len(),
         second.dump.watch_periods
+    )
+    .into())
+}
+
+fn open_connection_is_recorded() -> Result<(), Failed> {
+    let second = second()?;
+    let lingering = &second.lingering;
+    let after = second.dump.flows_of(lingering.pid);
+    let is_right = |flows: &[Flow]| matches!(flows, [flow] if is_lingering_flow(flow));
+    if is_right(&lingering.while_open) && is_right(&after) {
+        return Ok(());
+    }
+    Err(format!(
+        "expected one attempt with {LINGERING_BYTES} bytes; recorded while it was open:\n{}\n\
+         afterwards:\n{}",
+        listed(&lingering.while_open),
+        listed(&after)
     )
     .into())
 }

@@ -14,6 +14,7 @@ mod lifecycle;
 mod observer;
 mod requirements;
 mod scene;
+mod scenes;
 mod session;
 mod workshop;
 
@@ -32,6 +33,15 @@ fn main() -> ExitCode {
     }
     if words.first().is_some_and(|word| word == "--only-make") {
         return only_make();
+    }
+    let unknown = requirements::unknown_requirements();
+    if !unknown.is_empty() {
+        writeln!(
+            io::stderr(),
+            "error: EGRESS_TEST_REQUIRE: no test is for {unknown:?}"
+        )
+        .ok();
+        return ExitCode::from(2);
     }
     let mut arguments = Arguments::from_args();
     // The observer under test is one for the whole machine: its tests take turns.

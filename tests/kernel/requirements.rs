@@ -6,6 +6,7 @@ use std::{
     sync::Mutex,
 };
 
+use egress_baseline::canary::kinds;
 use libtest_mimic::{Completion, Failed};
 
 static NOT_TRIED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
@@ -17,6 +18,20 @@ pub(crate) fn required() -> BTreeSet<String> {
         .split(',')
         .map(|word| word.trim().to_owned())
         .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// The features that `EGRESS_TEST_REQUIRE` lists and nothing here is tried for: a misspelt word
+/// would require nothing.
+pub(crate) fn unknown_requirements() -> Vec<String> {
+    let known: BTreeSet<&str> = kinds()
+        .iter()
+        .map(|kind| kind.group.word())
+        .chain(["free_cgroups"])
+        .collect();
+    required()
+        .into_iter()
+        .filter(|word| !known.contains(word.as_str()))
         .collect()
 }
 

@@ -19,8 +19,8 @@ use super::{
     churn::{self, Churn},
     contexts::{self, Placed},
     dump::Dump,
-    identity::{self, Scene},
     observer::Observer,
+    scenes::{self, Scene},
     workshop::{Run, Workshop},
 };
 
@@ -64,7 +64,7 @@ fn hold() -> Result<Session, String> {
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
     let makers = run_makers(&workshop);
     let churn = churn::run(&workshop);
-    let scenes = identity::run_all(&workshop);
+    let scenes = scenes::run_all(&workshop);
     let placed = contexts::run_all(&workshop);
     let flood = workshop.run(
         "flood",

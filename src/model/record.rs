@@ -11,6 +11,13 @@ use super::{
 /// it; a record comes after those that it refers to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
+    /// The store that the dump was taken from; comes first, and says that everything follows.
+    Store {
+        /// Its id: 16 hexadecimal digits, the first part of its flows' ids.
+        id: String,
+        /// Number of the last flow that it recorded.
+        last_flow: u64,
+    },
     /// A stretch of time in which something watched.
     WatchPeriod {
         /// Id within the dump.
@@ -80,6 +87,8 @@ pub enum RollupPeriod {
 /// Sums of one identity to one destination with one outcome in one period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rollup {
+    /// Id of the store whose share this is: where the flows were recorded.
+    pub store: String,
     /// Which hour or run.
     pub period: RollupPeriod,
     /// Who, within the dump.
@@ -101,6 +110,8 @@ pub struct Rollup {
 /// An address that was reached under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameAddress {
+    /// Id of the store whose share this is: where the flows were recorded.
+    pub store: String,
     /// The host that was observed.
     pub host: String,
     /// The name.

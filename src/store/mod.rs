@@ -1,30 +1,51 @@
 //! The only door to SQLite.
+//!
+//! A [`Recorder`] writes and a [`Reader`] reads; both speak in types of the model. What is written
+//! comes in transactions that are kept whole or not at all, also across a crash.
+//!
+//! Invariant: a rollup is the sum of all flows that were ever recorded under its key, whether they
+//! are still stored in detail or not; and no flow is stored in detail without its rollup.
+
+mod applications;
+mod contacts;
+mod dump;
+mod error;
+mod file;
+mod flows;
+mod import;
+mod intern;
+mod lock;
+mod merge;
+mod merge_periods;
+mod migrate;
+mod open;
+mod prune;
+mod query;
+mod read;
+mod record;
+mod rollup;
+mod rows;
+mod share;
+mod size;
+mod value;
+mod write;
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{
-    Batch, Contact, FlowRecord, Process, Record, RecordedFlow, Timestamp, WatchPeriod, Window,
-};
+use rusqlite::Connection;
 
-/// Why the store could not be used; the text names the path and `hint` says what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("placeholder")]
-pub struct StoreError {}
+pub use applications::IdentityId;
+pub use error::StoreError;
+pub use import::{ImportTransaction, Imported};
+pub use prune::{Pruned, Retention};
 
-impl StoreError {
-    /// What the operator can do about it, if anything is known.
-    pub fn hint(&self) -> Option<String> {
-        todo!()
-    }
-}
+pub use query::ContactQuery;
+pub use read::{Reader, StoredWatchPeriod};
+pub use size::StoreSize;
 
 /// Number of a watch period in this store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchPeriodId(pub i64);
-
-/// A store that is open for writing.
-#[derive(Debug)]
-pub struct Recorder {}
 
 /// What one batch or import added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,235 +56,49 @@ pub struct Recorded {
     pub known_flows: u64,
 }
 
-/// How an import ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Imported {
-    /// The content came in now.
-    Added(Recorded),
-    /// A file with this content came in before, at this time; nothing was added.
-    KnownFile(Timestamp),
-}
-
-/// What retention keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Flow detail older than this is dropped.
-    pub detail_before: Option<Timestamp>,
-    /// Flow detail is dropped, oldest first, until the database is no larger (bytes).
-    pub max_bytes: Option<u64>,
-    /// Rollups older than this are dropped.
-    pub rollups_before: Option<Timestamp>,
-}
-
-/// What retention dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Flow rows.
-    pub flows: u64,
-    /// Process images that no flow needs any more.
-    pub processes: u64,
-    /// Rollup rows.
-    pub rollups: u64,
-    /// Size of the database file before and after, bytes.
-    pub bytes_before: u64,
-    /// See `bytes_before`.
-    pub bytes_after: u64,
+/// A store that is open for writing.
+#[derive(Debug)]
+pub struct Recorder {
+    path: PathBuf,
+    connection: Connection,
+    interned: intern::Interned,
+    tickets: record::Tickets,
+    observer_lock: Option<lock::ObserverLock>,
 }
 
 impl Recorder {
     /// Opens or creates the database for writing and brings its schema up to date.
-    pub fn open(_path: &Path) -> Result<Self, StoreError> {
-        todo!()
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            path: path.to_owned(),
+            connection: open::for_writing(path)?,
+            interned: intern::Interned::default(),
+            tickets: record::Tickets::default(),
+            observer_lock: None,
+        })
     }
 
     /// Like [`Recorder::open`], and makes this process the only observer of the database until it
     /// ends or drops the recorder.
-    pub fn open_for_observer(_path: &Path) -> Result<Self, StoreError> {
-        todo!()
+    pub fn open_for_observer(path: &Path) -> Result<Self, StoreError> {
+        let mut recorder = Self::open(path)?;
+        recorder.observer_lock = Some(lock::take(path)?);
+        Ok(recorder)
     }
 
-    /// Opens a watch period; one transaction.
-    pub fn begin(&mut self, _period: &WatchPeriod) -> Result<WatchPeriodId, StoreError> {
-        todo!()
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::of_sqlite(&self.path, error)
     }
 
-    /// Writes a batch in one transaction: all of it or nothing.
-    pub fn record(&mut self, _to: WatchPeriodId, _batch: &Batch) -> Result<Recorded, StoreError> {
-        todo!()
-    }
-
-    /// Ends a watch period in good order.
-    pub fn end(&mut self, _period: WatchPeriodId, _at: Timestamp) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Runs an import as one transaction: `fill` adds records; if it fails nothing is kept.
-    pub fn import<E: From<StoreError>>(
-        &mut self,
-        _period: &WatchPeriod,
-        _fill: impl FnOnce(&mut ImportTransaction<'_>) -> Result<(), E>,
-    ) -> Result<Imported, E> {
-        todo!()
-    }
-
-    /// Applies retention.
-    pub fn prune(&mut self, _retention: &Retention) -> Result<Pruned, StoreError> {
-        todo!()
+    /// Whether this recorder was opened by [`Recorder::open_for_observer`].
+    pub fn is_observer(&self) -> bool {
+        self.observer_lock.is_some()
     }
 }
 
-/// An import that is under way.
-#[derive(Debug)]
-pub struct ImportTransaction<'a> {
-    _recorder: &'a mut Recorder,
-}
-
-impl ImportTransaction<'_> {
-    /// Adds a flow of another program's file: identity and process come with it.
-    pub fn add_flow(&mut self, _flow: &FlowRecord) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Adds a record of a dump; `application` is what its identity stands for now (for
-    /// [`Record::Identity`] and [`Record::Flow`]).
-    pub fn add_record(
-        &mut self,
-        _record: &Record,
-        _application: Option<&crate::model::Application>,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Counts a line that was skipped on request.
-    pub fn skip_line(&mut self) {
-        todo!()
-    }
-}
-
-/// A store that is open for reading; works beside a running observer and on a closed database in a
-/// place that cannot be written.
-#[derive(Debug)]
-pub struct Reader {}
-
-/// A watch period as it is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredWatchPeriod {
-    /// Its number.
-    pub id: WatchPeriodId,
-    /// The watch period.
-    pub period: WatchPeriod,
-    /// Its losses, summed by cause.
-    pub losses: Vec<crate::model::Loss>,
-    /// Flows that it recorded and that are still stored in detail.
-    pub flows: u64,
-}
-
-/// Size of a store and how fast it grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreSize {
-    /// Database file and write-ahead log, bytes.
-    pub bytes: u64,
-    /// Bytes in the file that are free to be used again.
-    pub free_bytes: u64,
-    /// Flow rows.
-    pub flows: u64,
-    /// Flow rows that begin in the last 24 hours of what was covered.
-    pub flows_last_day: u64,
-    /// Hourly rollup rows.
-    pub hour_rollups: u64,
-    /// Run rollup rows.
-    pub run_rollups: u64,
-    /// Process images.
-    pub processes: u64,
-    /// Applications.
-    pub applications: u64,
-    /// Bytes that the file grew per day of the covered time, where that is at least an hour.
-    pub bytes_per_day: Option<u64>,
-}
-
-/// Which contacts a question is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ContactQuery {
-    /// Window, widened to whole UTC hours.
-    pub window: Window,
-    /// Windows that are left out, narrowed to whole UTC hours.
-    pub except: Vec<Window>,
-    /// Glob over the application's text form, its context or its program.
-    pub application: Option<String>,
-    /// Glob over names and addresses of destinations.
-    pub to: Option<String>,
-    /// Host.
-    pub host: Option<String>,
-}
-
-impl Reader {
-    /// Opens an existing database for reading.
-    pub fn open(_path: &Path) -> Result<Self, StoreError> {
-        todo!()
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> PathBuf {
-        todo!()
-    }
-
-    /// The pid of the observer that holds the database now, if one does.
-    pub fn observer_pid(&self) -> Result<Option<u32>, StoreError> {
-        todo!()
-    }
-
-    /// All watch periods in order of their start.
-    pub fn watch_periods(&self, _window: &Window) -> Result<Vec<StoredWatchPeriod>, StoreError> {
-        todo!()
-    }
-
-    /// Size and growth.
-    pub fn size(&self) -> Result<StoreSize, StoreError> {
-        todo!()
-    }
-
-    /// Contacts, ordered by host, application and destination.
-    pub fn contacts(&self, _query: &ContactQuery) -> Result<Vec<Contact>, StoreError> {
-        todo!()
-    }
-
-    /// The flow with this id.
-    pub fn flow(&self, _flow_id: &str) -> Result<Option<RecordedFlow>, StoreError> {
-        todo!()
-    }
-
-    /// The latest flows of applications that match the glob, newest first.
-    pub fn flows_of_application(
-        &self,
-        _query: &ContactQuery,
-        _limit: u32,
-    ) -> Result<Vec<RecordedFlow>, StoreError> {
-        todo!()
-    }
-
-    /// Process images of applications that match the query, latest start first.
-    pub fn processes_of_application(
-        &self,
-        _query: &ContactQuery,
-        _limit: u32,
-    ) -> Result<Vec<Process>, StoreError> {
-        todo!()
-    }
-
-    /// Hands out every flow in order of recording; stops when `each` says so.
-    pub fn each_flow<E: From<StoreError>>(
-        &self,
-        _query: &ContactQuery,
-        _each: impl FnMut(&RecordedFlow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        todo!()
-    }
-
-    /// Hands out everything that the store holds, each record after those that it refers to.
-    pub fn each_record<E: From<StoreError>>(
-        &self,
-        _each: impl FnMut(&Record) -> Result<(), E>,
-    ) -> Result<(), E> {
-        todo!()
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // What stays in the log is not lost, only hidden from those who have the file alone.
+        let _not_lost = open::checkpoint(&self.connection);
     }
 }

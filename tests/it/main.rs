@@ -1,1 +1,6 @@
 //! Tests that need neither root nor kernel hooks.
+
+mod exchange;
+mod exchange_flows;
+mod exchange_records;
+mod identity;

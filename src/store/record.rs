@@ -1,0 +1,161 @@
+//! Recording: batches of flows, each one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Recorded, Recorder, StoreError, WatchPeriodId,
+    open::checkpoint,
+    share::Share,
+    write::{Place, THIS_STORE, Writer},
+};
+use crate::model::{Batch, FlowRecord, Ticket, Timestamp, WatchPeriod};
+
+/// More than the connects that wait for an answer at once on a busy host. Tickets ascend, so the
+/// oldest go first; a flow whose ticket is gone is added as a row of its own when it is settled.
+const TICKET_LIMIT: usize = 1 << 18;
+
+/// Rows that wait to be settled.
+pub(super) type Tickets = BTreeMap<Ticket, PendingRow>;
+
+/// A row that is to be settled, and what has to be taken out of the rollups then.
+#[derive(Clone, Debug)]
+pub(super) struct PendingRow {
+    row: i64,
+    share: Share,
+}
+
+/// What a batch does to the tickets, once it is in the file.
+#[derive(Debug, Default)]
+struct TicketChanges {
+    taken: BTreeSet<Ticket>,
+    given: Tickets,
+}
+
+impl Recorder {
+    /// Opens a watch period; one transaction.
+    pub fn begin(&mut self, period: &WatchPeriod) -> Result<WatchPeriodId, StoreError> {
+        let path = self.path.clone();
+        self.in_transaction(|writer| {
+            writer
+                .add_watch_period(period, THIS_STORE)
+                .map_err(|error| StoreError::of_sqlite(&path, error))
+        })
+    }
+
+    /// Writes a batch in one transaction: all of it or nothing, so that a batch that failed can be
+    /// recorded again.
+    pub fn record(&mut self, to: WatchPeriodId, batch: &Batch) -> Result<Recorded, StoreError> {
+        let path = self.path.clone();
+        let tickets = std::mem::take(&mut self.tickets);
+        let mut changes = TicketChanges::default();
+        let result = self.in_transaction(|writer| {
+            write_batch(writer, to, batch, &tickets, &mut changes)
+                .map_err(|error| StoreError::of_sqlite(&path, error))
+        });
+        self.tickets = tickets;
+        if result.is_ok() {
+            for ticket in changes.taken {
+                self.tickets.remove(&ticket);
+            }
+            self.tickets.append(&mut changes.given);
+            while self.tickets.len() > TICKET_LIMIT {
+                self.tickets.pop_first();
+            }
+        }
+        result
+    }
+
+    /// Ends a watch period in good order, and leaves nothing in the write-ahead log.
+    pub fn end(&mut self, period: WatchPeriodId, at: Timestamp) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let failed = |error| StoreError::of_sqlite(&path, error);
+        self.in_transaction(|writer| {
+            writer
+                .connection
+                .execute(
+                    "UPDATE watch_period SET ended_ns = ?2 WHERE id = ?1",
+                    (period.0, at.unix_ns()),
+                )
+                .map_err(failed)
+        })?;
+        self.tickets.clear();
+        checkpoint(&self.connection).map_err(failed)
+    }
+}
+
+fn write_batch(
+    writer: &mut Writer<'_>,
+    period: WatchPeriodId,
+    batch: &Batch,
+    tickets: &Tickets,
+    changes: &mut TicketChanges,
+) -> rusqlite::Result<Recorded> {
+    let mut recorded = Recorded::default();
+    for record in &batch.flows {
+        recorded.flows += u64::from(write_record(writer, period, record, tickets, changes)?);
+    }
+    for ticket in &batch.retracted {
+        if let Some(pending) = take(*ticket, tickets, changes) {
+            pending.share.remove(writer.connection)?;
+            writer
+                .connection
+                .prepare_cached("DELETE FROM flow WHERE id = ?1")?
+                .execute((pending.row,))?;
+        }
+    }
+    for loss in &batch.losses {
+        writer.add_loss(period, loss)?;
+    }
+    writer
+        .connection
+        .prepare_cached(
+            "UPDATE watch_period
+             SET covered_until_ns = max(covered_until_ns, ?2)
+             WHERE id = ?1",
+        )?
+        .execute((period.0, batch.covered_until.unix_ns()))?;
+    Ok(recorded)
+}
+
+/// Writes one flow; returns whether it is a row more.
+fn write_record(
+    writer: &mut Writer<'_>,
+    period: WatchPeriodId,
+    record: &FlowRecord,
+    tickets: &Tickets,
+    changes: &mut TicketChanges,
+) -> rusqlite::Result<bool> {
+    let settled = record
+        .settles
+        .and_then(|ticket| take(ticket, tickets, changes));
+    if let Some(pending) = &settled {
+        pending.share.remove(writer.connection)?;
+    }
+    let maker = writer.maker(&record.identity, record.process.as_deref())?;
+    let place = Place {
+        period,
+        origin: THIS_STORE,
+        // The row may have been pruned meanwhile; then it comes back under its number.
+        row: settled.as_ref().map(|pending| pending.row),
+        given_id: None,
+    };
+    let run = record.identity.run.as_deref();
+    let (row, share) = writer.write_flow(&record.flow, &maker, run, &place)?;
+    share.add(writer.connection)?;
+    if let Some(ticket) = record.ticket {
+        changes.given.insert(ticket, PendingRow { row, share });
+    }
+    Ok(settled.is_none())
+}
+
+/// The row that waits under a ticket, once.
+fn take(ticket: Ticket, tickets: &Tickets, changes: &mut TicketChanges) -> Option<PendingRow> {
+    if let Some(pending) = changes.given.remove(&ticket) {
+        return Some(pending);
+    }
+    let pending = tickets
+        .get(&ticket)
+        .filter(|_| !changes.taken.contains(&ticket))?;
+    changes.taken.insert(ticket);
+    Some(pending.clone())
+}

@@ -1,0 +1,183 @@
+//! What one flow adds to the rollups, and takes from them when it is settled or retracted.
+
+use rusqlite::Connection;
+
+use super::{
+    rollup::{Meet, take_from_address, take_from_sum, write_address, write_sum},
+    value::rank,
+};
+use crate::model::{Destination, Flow, Outcome, Tally, Timestamp};
+
+/// Which sums: whose, of whom, where to, how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SumKey {
+    /// The store that the flows were recorded by.
+    pub(super) origin: i64,
+    /// The hour in nanoseconds, or the number of the run.
+    pub(super) period: Period,
+    /// Who.
+    pub(super) identity: i64,
+    /// Where to.
+    pub(super) destination: i64,
+    /// How it ended.
+    pub(super) outcome: Outcome,
+}
+
+/// What is summed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Period {
+    /// A UTC hour, by its start.
+    Hour(i64),
+    /// A run, by its number.
+    Run(i64),
+}
+
+/// The sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// Counts.
+    pub(super) tally: Tally,
+    /// First attempt.
+    pub(super) first: i64,
+    /// Last attempt.
+    pub(super) last: i64,
+    /// Rank of the best source of the name.
+    pub(super) name_source: Option<i64>,
+}
+
+impl Sum {
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            tally: Tally {
+                attempts: self.tally.attempts.saturating_add(other.tally.attempts),
+                bytes_out: self.tally.bytes_out.saturating_add(other.tally.bytes_out),
+                bytes_in: self.tally.bytes_in.saturating_add(other.tally.bytes_in),
+            },
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            name_source: [self.name_source, other.name_source]
+                .into_iter()
+                .flatten()
+                .min(),
+        }
+    }
+}
+
+/// An address under a name on a host, as one store saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct AddressKey {
+    /// The store that the flows were recorded by.
+    pub(super) origin: i64,
+    /// The host that was observed.
+    pub(super) host: i64,
+    /// The name.
+    pub(super) name: i64,
+    /// The address.
+    pub(super) address: String,
+}
+
+/// What one flow adds: to its hour, to its run, and to the addresses of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Sums that it is part of.
+    pub(super) keys: Vec<SumKey>,
+    /// What it adds to each.
+    pub(super) sum: Sum,
+    /// The address under its name.
+    pub(super) address: Option<AddressKey>,
+}
+
+/// Numbers of the rows that a flow refers to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowReferences {
+    /// The store that recorded it.
+    pub(super) origin: i64,
+    /// The host that was observed.
+    pub(super) host: i64,
+    /// Who.
+    pub(super) identity: i64,
+    /// Which run.
+    pub(super) run: Option<i64>,
+    /// Where to.
+    pub(super) destination: i64,
+    /// The destination's name.
+    pub(super) name: Option<i64>,
+}
+
+impl Share {
+    /// What `flow` adds.
+    pub(super) fn of(flow: &Flow, to: &FlowReferences) -> Self {
+        let sum = Sum {
+            tally: Tally {
+                attempts: flow.attempts,
+                bytes_out: flow.bytes_out.unwrap_or(0),
+                bytes_in: flow.bytes_in.unwrap_or(0),
+            },
+            first: flow.start.unix_ns(),
+            last: last_of(flow).unix_ns(),
+            name_source: flow.name.as_ref().map(|name| rank(name.source)),
+        };
+        let hour = Period::Hour(flow.start.hour().unix_ns());
+        let key = |period| SumKey {
+            origin: to.origin,
+            period,
+            identity: to.identity,
+            destination: to.destination,
+            outcome: flow.outcome,
+        };
+        let address = to.name.zip(flow.address).map(|(name, address)| AddressKey {
+            origin: to.origin,
+            host: to.host,
+            name,
+            address: address.to_string(),
+        });
+        Self {
+            keys: [Some(hour), to.run.map(Period::Run)]
+                .into_iter()
+                .flatten()
+                .map(key)
+                .collect(),
+            sum,
+            address,
+        }
+    }
+
+    /// Adds it.
+    pub(super) fn add(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for key in &self.keys {
+            write_sum(connection, key, &self.sum, Meet::Add)?;
+        }
+        match &self.address {
+            Some(address) => write_address(connection, address, &self.sum, Meet::Add),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes it out again; sums that fall to nothing go. First and last stay as wide as they were.
+    pub(super) fn remove(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for key in &self.keys {
+            take_from_sum(connection, key, &self.sum.tally)?;
+        }
+        match &self.address {
+            Some(address) => take_from_address(connection, address, self.sum.tally.attempts),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The last attempt of a flow, or the end of its connection.
+pub(super) fn last_of(flow: &Flow) -> Timestamp {
+    flow.end.map_or(flow.start, |end| end.max(flow.start))
+}
+
+/// Where a flow goes: its name where it has one, else its address.
+pub(super) fn destination_of(flow: &Flow) -> Destination {
+    let name = flow.name.as_ref().map(|name| name.text.clone());
+    Destination {
+        address: flow.address.filter(|_| name.is_none()),
+        name,
+        port: flow.port,
+        protocol: flow.protocol,
+    }
+}

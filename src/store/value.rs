@@ -1,0 +1,129 @@
+//! Values of the model as SQLite holds them.
+
+use std::{net::IpAddr, time::Duration};
+
+use rusqlite::{Row, types::Type};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{NameSource, Outcome, Timestamp};
+
+/// Identifies a row by all of its columns at once.
+pub(super) type Digest = [u8; 32];
+
+/// A count as SQLite holds it; more than that cannot be meant.
+pub(super) fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A count from SQLite; what is negative was not written by us.
+pub(super) fn uncount(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// Nanoseconds of a duration.
+pub(super) fn nanoseconds(value: Duration) -> i64 {
+    i64::try_from(value.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Best first, as the table `name_source` numbers them.
+pub(super) fn rank(source: NameSource) -> i64 {
+    match source {
+        NameSource::ServerName => 1,
+        NameSource::DnsAnswer => 2,
+        NameSource::HostDnsAnswer => 3,
+        NameSource::Inferred => 4,
+        NameSource::Imported => 5,
+    }
+}
+
+/// The opposite of [`rank`].
+pub(super) fn source_of_rank(rank: i64) -> NameSource {
+    match rank {
+        1 => NameSource::ServerName,
+        2 => NameSource::DnsAnswer,
+        3 => NameSource::HostDnsAnswer,
+        4 => NameSource::Inferred,
+        _ => NameSource::Imported,
+    }
+}
+
+/// A list or object as JSON text.
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings, numbers and lists have a JSON form")
+}
+
+/// A digest of everything in `value`.
+pub(super) fn digest(value: &impl Serialize) -> Digest {
+    Sha256::digest(json(value)).into()
+}
+
+/// Reads columns of a row by name.
+pub(super) trait Columns {
+    /// A point in time.
+    fn time(&self, column: &str) -> rusqlite::Result<Timestamp>;
+    /// A count.
+    fn counted(&self, column: &str) -> rusqlite::Result<u64>;
+    /// A count that may be missing.
+    fn maybe_counted(&self, column: &str) -> rusqlite::Result<Option<u64>>;
+    /// JSON text.
+    fn parsed<T: DeserializeOwned>(&self, column: &str) -> rusqlite::Result<T>;
+    /// JSON text that may be missing.
+    fn maybe_parsed<T: DeserializeOwned>(&self, column: &str) -> rusqlite::Result<Option<T>>;
+    /// An address that may be missing.
+    fn address(&self, column: &str) -> rusqlite::Result<Option<IpAddr>>;
+    /// The outcome of a row.
+    fn outcome(&self) -> rusqlite::Result<Outcome>;
+    /// The name source of a row.
+    fn name_source(&self) -> rusqlite::Result<Option<NameSource>>;
+}
+
+impl Columns for Row<'_> {
+    fn time(&self, column: &str) -> rusqlite::Result<Timestamp> {
+        self.get(column).map(Timestamp::from_unix_ns)
+    }
+
+    fn counted(&self, column: &str) -> rusqlite::Result<u64> {
+        self.get(column).map(uncount)
+    }
+
+    fn maybe_counted(&self, column: &str) -> rusqlite::Result<Option<u64>> {
+        Ok(self.get::<_, Option<i64>>(column)?.map(uncount))
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, column: &str) -> rusqlite::Result<T> {
+        let text: String = self.get(column)?;
+        serde_json::from_str(&text).map_err(|error| invalid(error.into()))
+    }
+
+    fn maybe_parsed<T: DeserializeOwned>(&self, column: &str) -> rusqlite::Result<Option<T>> {
+        let text: Option<String> = self.get(column)?;
+        text.map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|error| invalid(error.into()))
+    }
+
+    fn address(&self, column: &str) -> rusqlite::Result<Option<IpAddr>> {
+        let text: Option<String> = self.get(column)?;
+        text.map(|text| text.parse())
+            .transpose()
+            .map_err(|error: std::net::AddrParseError| invalid(error.into()))
+    }
+
+    fn outcome(&self) -> rusqlite::Result<Outcome> {
+        let word: String = self.get("outcome")?;
+        word.parse()
+            .map_err(|()| invalid(format!("`{word}` is no outcome").into()))
+    }
+
+    fn name_source(&self) -> rusqlite::Result<Option<NameSource>> {
+        Ok(self
+            .get::<_, Option<i64>>("name_source")?
+            .map(source_of_rank))
+    }
+}
+
+/// A value that this program never writes.
+pub(super) fn invalid(cause: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, cause)
+}

@@ -4,6 +4,7 @@
 //! them, `tests/layering.rs` holds them to it.
 
 pub mod analyze;
+pub mod canary;
 pub mod capture;
 pub mod cli;
 pub mod commands;

@@ -5,8 +5,8 @@ use std::{io, io::Write, process::ExitCode};
 use anstyle::{AnsiColor, Style};
 
 use crate::{
-    commands::error::CommandError, config::ConfigError, exchange::LineError, report::visible,
-    store::StoreError,
+    commands::error::CommandError, config::ConfigError, exchange::LineError, model::TimeError,
+    report::visible, store::StoreError,
 };
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -121,6 +121,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return Some(config_hint(error));
+    }
+    if cause.is::<TimeError>() {
+        return Some("for instance `7d`, `2026-11-20` or `2026-11-20T06:00:00Z`".to_owned());
     }
     let error = cause.downcast_ref::<io::Error>()?;
     io_hint(error.kind()).map(str::to_owned)

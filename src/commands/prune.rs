@@ -45,6 +45,10 @@ pub fn run(args: &PruneArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 }
 
 fn told(pruned: &Pruned) -> String {
+    if pruned.flows == 0 && pruned.processes == 0 && pruned.rollups == 0 {
+        let size = bytes(pruned.bytes_after);
+        return format!("dropped nothing; the database has {size}");
+    }
     let flows = counted(pruned.flows, "flow", "flows");
     let processes = counted(pruned.processes, "process image", "process images");
     let rollups = counted(pruned.rollups, "sum", "sums");

@@ -18,7 +18,7 @@ use super::{
     table::{Cell, Side, Table},
     visible,
 };
-use crate::model::{Destination, Executable, Process, Protocol};
+use crate::model::{Destination, Executable, NameSource, Process, Protocol};
 
 /// Writes a flow as text.
 pub fn write_flow(explained: &FlowExplained, out: &mut dyn Write) -> io::Result<()> {
@@ -120,7 +120,7 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
     facts.add("Host", explained.identity.host.clone());
     facts.add("Destination", destination_of(flow));
     if let (Some(_), Some(source)) = (&flow.name, flow.name_source) {
-        facts.add("Name from", source.word());
+        facts.add("Name from", source_text(source));
         facts.add_if("Address", flow.address.map(|address| address.to_string()));
     }
     facts.add_if("Source port", flow.source_port.map(|port| port.to_string()));
@@ -155,6 +155,16 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
             .map(|inode| format!("namespace {inode}")),
     );
     facts
+}
+
+fn source_text(source: NameSource) -> &'static str {
+    match source {
+        NameSource::ServerName => "the server name in the flow itself",
+        NameSource::DnsAnswer => "a DNS answer to this process",
+        NameSource::HostDnsAnswer => "a DNS answer to somebody on the host",
+        NameSource::Inferred => "an earlier name of this application for the address",
+        NameSource::Imported => "the file that was imported",
+    }
 }
 
 fn outcome_text(flow: &FlowFacts) -> String {

@@ -93,6 +93,8 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Observes until a signal, or until the plan's time is over, and tells `tell` how it goes.
 pub fn run(plan: &Plan, tell: &mut dyn FnMut(&Summary)) -> Result<(), DaemonError> {
+    // First, so that a database is not made for nothing.
+    capture::check().map_err(WatchError::from)?;
     let mut recorder = Recorder::open_for_observer(&plan.database)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

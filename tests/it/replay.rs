@@ -471,6 +471,25 @@ fn the_kernels_own_packets_belong_to_no_process() {
 }
 
 #[test]
+fn the_kernels_icmp_is_one_application_for_both_families() {
+    let mut pipeline = pipeline();
+    let count = DatagramCount {
+        sender: Sender {
+            process: ProcessKey::default(),
+            ..sender()
+        },
+        remote: remote("ff02::16", 0, 58),
+        ..datagrams(0, 1)
+    };
+    take(&mut pipeline, KernelEvent::Datagrams(count));
+    let batch = pipeline.flush(clock(100), true);
+    assert_eq!(
+        batch.flows[0].identity.application.to_string(),
+        "kernel kernel:icmp"
+    );
+}
+
+#[test]
 fn numbers_of_kernel_workers_make_no_applications() {
     let mut names = Vec::new();
     for (pid, comm) in [

@@ -3,5 +3,17 @@
 //! The stages are folders that import [`model`] and no other stage; `docs/architecture.md` draws
 //! them, `tests/layering.rs` holds them to it.
 
+pub mod analyze;
+pub mod canary;
+pub mod capture;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod daemon;
+pub mod exchange;
+pub mod failure;
+pub mod identity;
 pub mod model;
+pub mod pipeline;
+pub mod report;
 pub mod store;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use serde::Serialize;
+
 use super::{Application, Destination, NameSource, Outcome, Timestamp};
 
 /// Sums over attempts that ended alike.
@@ -54,5 +56,40 @@ impl Contact {
                 bytes_out: sum.bytes_out.saturating_add(tally.bytes_out),
                 bytes_in: sum.bytes_in.saturating_add(tally.bytes_in),
             })
+    }
+}
+
+/// What a contact's recurrence is counted in: single flows are not independent of one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplingUnit {
+    /// Runs, for what starts and ends.
+    Run,
+    /// UTC days, for what runs continuously.
+    Day,
+    /// UTC hours, while few days were covered.
+    Hour,
+}
+
+impl SamplingUnit {
+    /// The word for `count` of them.
+    pub fn word(self, count: u64) -> &'static str {
+        match (self, count) {
+            (Self::Run, 1) => "run",
+            (Self::Run, _) => "runs",
+            (Self::Day, 1) => "day",
+            (Self::Day, _) => "days",
+            (Self::Hour, 1) => "hour",
+            (Self::Hour, _) => "hours",
+        }
+    }
+
+    /// Units in which the contact happened.
+    pub fn count_of(self, contact: &Contact) -> u64 {
+        match self {
+            Self::Run => contact.runs,
+            Self::Day => contact.days,
+            Self::Hour => contact.hours,
+        }
     }
 }

@@ -86,8 +86,10 @@ pub struct WatchPeriod {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossCause {
-    /// The ring buffer to user space was full.
+    /// The ring buffer to user space was full: an attempt is missing.
     RingFull,
+    /// The ring buffer was full: a connect is recorded, its end is not.
+    EndRingFull,
     /// The kernel's table of connections was full: the connect is recorded, its end is not.
     ConnectionsFull,
     /// The kernel's table of datagram contacts was full.
@@ -114,8 +116,9 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RingFull,
+        Self::EndRingFull,
         Self::ConnectionsFull,
         Self::DatagramsFull,
         Self::ScratchFull,
@@ -133,6 +136,7 @@ impl LossCause {
     pub fn word(self) -> &'static str {
         match self {
             Self::RingFull => "ring_full",
+            Self::EndRingFull => "end_ring_full",
             Self::ConnectionsFull => "connections_full",
             Self::DatagramsFull => "datagrams_full",
             Self::ScratchFull => "scratch_full",
@@ -150,7 +154,8 @@ impl LossCause {
     /// What it means to an operator, as half a sentence.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::RingFull => "records did not fit into the ring buffer",
+            Self::RingFull => "attempts that did not fit into the ring buffer",
+            Self::EndRingFull => "connections whose end did not fit into the ring buffer",
             Self::ConnectionsFull => "connections whose end could not be followed",
             Self::DatagramsFull => "datagrams to contacts that did not fit into the kernel's table",
             Self::ScratchFull => "processes that could not be identified in time",

@@ -141,15 +141,19 @@ pub struct Connect {
     pub sender: Sender,
     /// Where to.
     pub remote: Endpoint,
+    /// Whether its end will be reported; it is not where the kernel's table was full.
+    pub is_followed: bool,
 }
 
 /// What became of a connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionEnd {
-    /// Which.
-    pub id: ConnectionId,
+    /// The connect, told once more in case that its own report was lost.
+    pub connect: Connect,
     /// When: nanoseconds since boot.
     pub at_boot_ns: u64,
+    /// Whether a SYN left.
+    pub was_sent: bool,
     /// Whether it had been established.
     pub is_established: bool,
     /// Whether it is over; a snapshot of an open connection is not.
@@ -175,12 +179,12 @@ pub struct DatagramCount {
     pub remote: Endpoint,
     /// Errno (positive) with which the kernel refused, 0 if it did not.
     pub errno: i32,
-    /// Calls that were made, where a hook sees the call; may be negative: a correction.
-    pub calls: i64,
-    /// Packets that left, where a hook sees the packet instead of, or after, the call.
-    pub packets: i64,
-    /// Payload bytes; may be negative: a correction.
-    pub bytes: i64,
+    /// Calls that should each end in a packet, where a hook sees the call and another the packet.
+    pub begun: u64,
+    /// Calls or packets that went out.
+    pub sent: u64,
+    /// Payload bytes.
+    pub bytes: u64,
     /// Source port; 0 if several or none.
     pub source_port: u16,
     /// First: nanoseconds since boot.

@@ -17,7 +17,7 @@ mod time;
 
 pub use application::{Application, Context};
 pub use batch::{Batch, FlowRecord, Ticket};
-pub use contact::{Contact, Tally};
+pub use contact::{Contact, SamplingUnit, Tally};
 pub use coverage::{
     BackendFailure, BlindSpot, ImportSource, Loss, LossCause, WatchKind, WatchPeriod,
 };
@@ -31,4 +31,6 @@ pub use identity::{IdentityRecord, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};
 pub use text::{bytes_of_text, text_of_bytes};
-pub use time::{TimeError, Timestamp, Window, parse_when};
+pub use time::{
+    BootClock, DurationError, TimeError, Timestamp, Window, parse_duration, parse_when,
+};

@@ -43,6 +43,7 @@ pub struct Namespaces {
 
 /// The file that a process image runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Executable {
     /// Its path in its own mount namespace, as [`super::text_of_bytes`] writes it; of a memfd
     /// `/memfd:NAME`; of a kernel thread `kernel:NAME`.

@@ -113,7 +113,24 @@ pub fn parse_when(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
     {
         return Ok(Timestamp(nanoseconds));
     }
-    let failure = || TimeError {
+    match parse_duration(text) {
+        Ok(age) => Ok(now.before(age)),
+        Err(_) => Err(TimeError {
+            text: text.to_owned(),
+        }),
+    }
+}
+
+/// Why a text is no duration.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is no duration such as `30s`, `5m`, `24h`, `7d` or `2w`")]
+pub struct DurationError {
+    text: String,
+}
+
+/// Reads a duration as people write it: a whole number and one of `s`, `m`, `h`, `d`, `w`.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let failure = || DurationError {
         text: text.to_owned(),
     };
     let unit = text.chars().last().ok_or_else(failure)?;
@@ -125,9 +142,50 @@ pub fn parse_when(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
         'w' => 604_800,
         _ => return Err(failure()),
     };
-    let count: u64 = text[..text.len() - 1].parse().map_err(|_| failure())?;
-    let age = seconds.checked_mul(count).ok_or_else(failure)?;
-    Ok(now.before(Duration::from_secs(age)))
+    let digits = &text[..text.len() - 1];
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(failure());
+    }
+    let count: u64 = digits.parse().map_err(|_| failure())?;
+    let total = seconds.checked_mul(count).ok_or_else(failure)?;
+    Ok(Duration::from_secs(total))
+}
+
+/// How the time since boot and the time of day stood to each other at one moment.
+///
+/// Taken anew with each take of events: the time of day may be stepped, and the time since boot
+/// goes on through suspend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootClock {
+    boot_ns: u64,
+    now: Timestamp,
+}
+
+impl BootClock {
+    /// It was `now` when the host had been up for `boot_ns` nanoseconds.
+    pub const fn new(boot_ns: u64, now: Timestamp) -> Self {
+        Self { boot_ns, now }
+    }
+
+    /// Nanoseconds since boot at that moment.
+    pub const fn boot_ns(self) -> u64 {
+        self.boot_ns
+    }
+
+    /// The time of day at that moment.
+    pub const fn now(self) -> Timestamp {
+        self.now
+    }
+
+    /// The time of day of what the kernel stamped.
+    pub fn at(self, boot_ns: u64) -> Timestamp {
+        if boot_ns <= self.boot_ns {
+            self.now
+                .before(Duration::from_nanos(self.boot_ns - boot_ns))
+        } else {
+            self.now.after(Duration::from_nanos(boot_ns - self.boot_ns))
+        }
+    }
 }
 
 /// A half-open stretch of time; an open end reaches as far as there is anything.
@@ -141,7 +199,7 @@ pub struct Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{Timestamp, parse_when};
+    use super::{Timestamp, parse_duration, parse_when};
 
     const NOON: Timestamp = Timestamp::from_unix_ns(1_795_348_800_000_000_000);
 
@@ -177,6 +235,15 @@ mod tests {
             "2026-13-01",
         ] {
             assert!(parse_when(text, NOON).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_a_number_and_a_unit() {
+        assert_eq!(parse_duration("90s").unwrap().as_secs(), 90);
+        assert_eq!(parse_duration("7d").unwrap().as_secs(), 604_800);
+        for text in ["", "10", "1.5h", "+1h", "1h30m", "18446744073709551615w"] {
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 

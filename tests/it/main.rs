@@ -1,5 +1,11 @@
 //! Tests that need neither root nor kernel hooks.
 
+mod docs;
+mod exchange;
+mod exchange_flows;
+mod exchange_records;
+mod identity;
+mod replay;
 mod store_contacts;
 mod store_import;
 mod store_open;

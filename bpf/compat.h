@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One function for each difference between kernels; the kernel is asked through its BTF. */
+#pragma once
+
+/* 6.15 renamed kernfs_node.parent to __parent, when it came under RCU. */
+struct kernfs_node___rcu {
+	struct kernfs_node *__parent;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *kn)
+{
+	struct kernfs_node___rcu *newer = (void *)kn;
+
+	if (bpf_core_field_exists(newer->__parent))
+		return BPF_CORE_READ(newer, __parent);
+	return BPF_CORE_READ(kn, parent);
+}
+
+/*
+ * Before 5.15 the socket's cgroup shared a word with the net_cls class id; bit 0 told which of the
+ * two it was, and bits 0 and 1 were never part of the pointer.
+ */
+struct sock_cgroup_data___shared {
+	__u64 val;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct cgroup *socket_cgroup(struct sock *sk)
+{
+	struct sock_cgroup_data *cgroup_data = &sk->sk_cgrp_data;
+	struct sock_cgroup_data___shared *shared = (void *)cgroup_data;
+	__u64 val;
+
+	if (!bpf_core_field_exists(shared->val))
+		return BPF_CORE_READ(cgroup_data, cgroup);
+	val = BPF_CORE_READ(shared, val);
+	return val & 1 ? NULL : (struct cgroup *)(val & ~3ULL);
+}
+
+/* MPTCP came with 5.6 and can be left out of a kernel. Its subflows are made by the kernel, for the
+ * task. */
+static __always_inline bool is_mptcp_subflow(struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+
+	if (!bpf_core_field_exists(tp->is_mptcp))
+		return false;
+	return BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
+}
+
+/* Kernels without audit have no login uid. */
+static __always_inline __u32 task_login_uid(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->loginuid))
+		return -1;
+	return BPF_CORE_READ(task, loginuid.val);
+}
+
+static __always_inline __u32 task_audit_session(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->sessionid))
+		return -1;
+	return BPF_CORE_READ(task, sessionid);
+}
+
+/*
+ * The socket of a cgroup program as a plain address. The verifier follows such a pointer by its
+ * type and allows only the fields of struct bpf_sock; read back from the stack as bytes, it is a
+ * number.
+ */
+static __always_inline struct sock *plain_sock(const void *sk)
+{
+	const void *volatile slot = sk;
+	struct sock *plain = NULL;
+
+	bpf_probe_read_kernel(&plain, sizeof(plain), (const void *)&slot);
+	return plain;
+}
+
+/*
+ * What joins the hooks of one socket. Its address, since the cookie cannot be had in kprobes, nor
+ * in tp_btf before 6.1.
+ */
+static __always_inline __u64 socket_id(const void *sk)
+{
+	return (__u64)sk;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* TCP: one record when a connect begins, one when it is over. */
+#pragma once
+
+/*
+ * Connections that are being followed, by socket: inserted at connect; deleted when the connect
+ * fails, at the change to TCP_CLOSE, and when the socket is released without ever having sent a
+ * SYN. Every socket comes to one of these. Full: the connect is reported as one whose end will not
+ * be.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+/*
+ * The socket that a thread is connecting: inserted at the entry of tcp_v4_connect and
+ * tcp_v6_connect, deleted at their return. What the kernel does not return from for want of a
+ * return probe stays until the thread connects again, and is counted then.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, __u64);
+	__type(value, __u64);
+} connecting SEC(".maps");
+
+static __always_inline void fill_connect_record(struct connect_record *record, __u64 socket,
+						const struct connection *connection)
+{
+	record->kind = EVENT_CONNECT;
+	record->is_followed = 1;
+	record->socket = socket;
+	record->started_boot_ns = connection->started_boot_ns;
+	record->sender = connection->sender;
+	record->remote = connection->remote;
+	record->reserved = 0;
+}
+
+/* A connect begins. `has_return_probe`: connect_returned() will be told how the call ends. */
+static __always_inline void report_connect(__u64 socket, const struct socket_owner *owner,
+					   const struct endpoint *remote, bool has_return_probe)
+{
+	struct connection connection = {};
+	struct connect_record record;
+
+	if (stays_here(remote, owner->network_namespace))
+		return;
+	connection.started_boot_ns = bpf_ktime_get_boot_ns();
+	connection.remote = *remote;
+	sender_from_current(&connection.sender, owner);
+	if (has_return_probe)
+		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
+	announce_sender(&connection.sender, owner);
+	fill_connect_record(&record, socket, &connection);
+	/* Announced first and inserted then: nothing else happens to a socket before connect is
+	 * through. */
+	connection.is_announced = 1;
+	if (bpf_map_update_elem(&connections, &socket, &connection, BPF_ANY)) {
+		count_loss(LOSS_CONNECTIONS_FULL, 0);
+		record.is_followed = 0;
+		if (!send_record(&record, sizeof(record)))
+			count_loss(LOSS_RING_FULL, 0);
+		return;
+	}
+	if (!send_record(&record, sizeof(record))) {
+		struct connection *stored = bpf_map_lookup_elem(&connections, &socket);
+
+		/* Its end says it all once more. */
+		if (stored)
+			stored->is_announced = 0;
+	}
+}
+
+/* A connection is over, one way or another. */
+static __always_inline void report_end(__u64 socket, struct connection *connection,
+				       struct connection_end_record *record)
+{
+	fill_connect_record(&record->connect, socket, connection);
+	record->connect.kind = EVENT_CONNECTION_END;
+	record->at_boot_ns = bpf_ktime_get_boot_ns();
+	record->source_port = connection->source_port;
+	if (connection->is_established)
+		record->flags |= CONNECTION_ESTABLISHED;
+	if (!send_record(record, sizeof(*record)))
+		count_loss(connection->is_announced ? LOSS_END_RING_FULL : LOSS_RING_FULL, 0);
+	bpf_map_delete_elem(&connections, &socket);
+}
+
+/* Remembers what a thread is connecting, until the call returns. */
+static __always_inline void connect_entered(__u64 socket)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	if (bpf_map_lookup_elem(&connecting, &thread))
+		count_loss(LOSS_RETURN_PROBE_MISSED, 0);
+	if (bpf_map_update_elem(&connecting, &thread, &socket, BPF_ANY))
+		count_loss(LOSS_RETURN_PROBE_MISSED, 0);
+}
+
+/* tcp_v4_connect or tcp_v6_connect was called; connect_returned() will be told how it ends. */
+static __always_inline void report_connect_call(struct sock *sk, const struct endpoint *remote)
+{
+	struct socket_owner owner = {};
+
+	socket_owner_from_sock(&owner, sk);
+	connect_entered(socket_id(sk));
+	report_connect(socket_id(sk), &owner, remote, true);
+}
+
+#define SOCK_STREAM 1
+
+/* The connect hook of a cgroup: it runs for datagram sockets as well, which send nothing by that.
+ */
+static __always_inline void report_connect_hook(struct sock *sk, struct endpoint *remote,
+						__u32 type)
+{
+	struct socket_owner owner = {};
+
+	if (type != SOCK_STREAM)
+		return;
+	/* MPTCP has a number of its own; what it sends is TCP. */
+	remote->protocol = IPPROTO_TCP;
+	socket_owner_from_sock(&owner, sk);
+	report_connect(socket_id(sk), &owner, remote, false);
+}
+
+/* The call that connects returned: an error means that no SYN left. */
+static __always_inline void connect_returned(int error)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u64 *socket = bpf_map_lookup_elem(&connecting, &thread);
+	struct connection_end_record record = {};
+	struct connection *connection;
+	__u64 key;
+
+	if (!socket)
+		return;
+	key = *socket;
+	bpf_map_delete_elem(&connecting, &thread);
+	connection = bpf_map_lookup_elem(&connections, &key);
+	if (!connection)
+		return;
+	connection->connecting_thread = 0;
+	if (error >= 0) {
+		struct sock *sk = (struct sock *)key;
+
+		connection->source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		if (include_loopback ||
+		    BPF_CORE_READ(sk, sk_dst_cache, dev, ifindex) != LOOPBACK_IFINDEX)
+			return;
+		record.flags = CONNECTION_LOCAL;
+		learn_local(&connection->remote, connection->sender.network_namespace);
+	}
+	record.error = error < 0 ? -error : 0;
+	report_end(key, connection, &record);
+}
+
+/* The first packet of a connect goes to the loopback device: it stays here after all. */
+static __always_inline void connect_stays_here(__u64 socket)
+{
+	struct connection *connection = bpf_map_lookup_elem(&connections, &socket);
+	struct connection_end_record record = {};
+
+	if (!connection)
+		return;
+	record.flags = CONNECTION_LOCAL;
+	learn_local(&connection->remote, connection->sender.network_namespace);
+	report_end(socket, connection, &record);
+}
+
+/* A socket is released that never got as far as to change its state. */
+static __always_inline void report_release(__u64 socket)
+{
+	struct connection *connection = bpf_map_lookup_elem(&connections, &socket);
+	struct connection_end_record record = {};
+
+	if (connection && !connection->has_state)
+		report_end(socket, connection, &record);
+}
+
+/* The socket of a connection changed its state. Runs in whatever task is there at that moment. */
+static __always_inline void report_state(struct sock *sk, int state)
+{
+	__u64 socket = socket_id(sk);
+	struct connection *connection = bpf_map_lookup_elem(&connections, &socket);
+	struct connection_end_record record = {};
+	struct tcp_sock *tp = (void *)sk;
+	__u16 port;
+
+	if (!connection)
+		return;
+	connection->has_state = 1;
+	/* Still unset at the change to SYN_SENT, and unset again at the change to CLOSE. */
+	port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	if (port)
+		connection->source_port = port;
+	if (state == TCP_ESTABLISHED)
+		connection->is_established = 1;
+	if (state != TCP_CLOSE)
+		return;
+	record.error = BPF_CORE_READ(sk, sk_err);
+	/* The call itself takes the socket back: its return probe knows why. */
+	if (!record.error && connection->connecting_thread == (__u32)bpf_get_current_pid_tgid())
+		return;
+	if (BPF_CORE_READ(tp, segs_out))
+		record.flags = CONNECTION_SENT;
+	/* bytes_acked would count the SYN. */
+	record.bytes_out = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
+	record.bytes_in = BPF_CORE_READ(tp, bytes_received);
+	report_end(socket, connection, &record);
+}

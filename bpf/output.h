@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The way out: records through a ring buffer, and what did not fit as numbers. */
+#pragma once
+
+/*
+ * Keeps the compiler from splitting a number into the copy that is checked and the one that is
+ * used: the verifier would know the bounds of the wrong one.
+ */
+#define keep_in_one_register(number) asm volatile("" : "+r"(number))
+
+/* Records for user space. Full: the caller counts what the record stood for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 * 1024 * 1024);
+} events SEC(".maps");
+
+/* Losses by cause since the start. Never reset: user space takes differences. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LOSS_CAUSES);
+	__type(key, __u32);
+	__type(value, struct loss);
+} losses SEC(".maps");
+
+static __always_inline void count_loss(__u32 cause, __u64 bytes)
+{
+	struct loss *loss = bpf_map_lookup_elem(&losses, &cause);
+
+	if (!loss)
+		return;
+	__sync_fetch_and_add(&loss->count, 1);
+	__sync_fetch_and_add(&loss->bytes, bytes);
+}
+
+/* Sends a record; false if the ring had no room. */
+static __always_inline bool send_record(void *record, __u64 size)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > wake_up_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	return bpf_ringbuf_output(&events, record, size, flags) == 0;
+}

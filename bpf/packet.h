@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reader: an outgoing packet (cgroup_skb/egress) -> struct packet. */
+#pragma once
+
+/* Extension headers that are skipped in search of the transport header. */
+#define EXTENSION_HEADERS 4
+
+struct packet {
+	struct endpoint remote;
+	__u32 payload_bytes;
+	__u16 source_port;
+	__u8 sctp_chunk;
+};
+
+#define SCTP_CHUNK_INIT 1
+
+static __always_inline bool is_extension_header(__u8 protocol)
+{
+	/* Hop-by-hop, routing, fragment, destination options. */
+	return protocol == 0 || protocol == 43 || protocol == 44 || protocol == 60;
+}
+
+/* Takes ports and payload from the transport header, which begins at `offset`. */
+static __always_inline void packet_read_transport(struct packet *packet, struct __sk_buff *skb,
+						  __u32 offset)
+{
+	__be16 ports[2] = {};
+	__u32 header = 0;
+
+	if (protocol_has_ports(packet->remote.protocol) &&
+	    bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)) == 0) {
+		packet->source_port = bpf_ntohs(ports[0]);
+		endpoint_set_port(&packet->remote, ports[1]);
+	}
+	if (packet->remote.protocol == IPPROTO_UDP || packet->remote.protocol == IPPROTO_UDPLITE)
+		header = 8;
+	if (packet->remote.protocol == IPPROTO_SCTP)
+		bpf_skb_load_bytes(skb, offset + 12, &packet->sctp_chunk, 1);
+	packet->payload_bytes = skb->len > offset + header ? skb->len - offset - header : 0;
+}
+
+static __always_inline bool packet_from_ipv4(struct packet *packet, struct __sk_buff *skb)
+{
+	__u8 header[20];
+	__be32 address;
+
+	if (bpf_skb_load_bytes(skb, 0, header, sizeof(header)))
+		return false;
+	packet->remote.protocol = header[9];
+	__builtin_memcpy(&address, &header[16], 4);
+	endpoint_set_ipv4(&packet->remote, address);
+	packet_read_transport(packet, skb, (header[0] & 0x0f) * 4);
+	return true;
+}
+
+static __always_inline bool packet_from_ipv6(struct packet *packet, struct __sk_buff *skb)
+{
+	__u8 header[40];
+	__u8 extension[2];
+	__u32 offset = sizeof(header);
+	__u8 protocol;
+
+	if (bpf_skb_load_bytes(skb, 0, header, sizeof(header)))
+		return false;
+	protocol = header[6];
+#pragma unroll
+	for (int i = 0; i < EXTENSION_HEADERS; i++) {
+		if (!is_extension_header(protocol))
+			break;
+		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
+			break;
+		offset += protocol == 44 ? 8 : (extension[1] + 1) * 8;
+		protocol = extension[0];
+	}
+	packet->remote.protocol = protocol;
+	endpoint_set_ipv6(&packet->remote, &header[24]);
+	packet_read_transport(packet, skb, offset);
+	return true;
+}
+
+/* False if it is no IP packet. */
+static __always_inline bool packet_from_skb(struct packet *packet, struct __sk_buff *skb)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return packet_from_ipv4(packet, skb);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return packet_from_ipv6(packet, skb);
+	return false;
+}

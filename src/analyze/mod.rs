@@ -1,0 +1,3 @@
+//! Contacts into what can be concluded from them; pure, one file a question.
+
+pub mod sampling;

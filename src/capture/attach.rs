@@ -1,0 +1,238 @@
+//! Turns a backend on: whether it can be used is found out by trying, never by kernel version.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    mem::MaybeUninit,
+    os::fd::{AsRawFd, OwnedFd},
+    sync::Mutex,
+};
+
+use libbpf_rs::{
+    Link, OpenObject, PrintLevel, ProgramMut, ProgramType,
+    btf::{Btf, types::Typedef},
+    set_print,
+    skel::{OpenSkel, Skel, SkelBuilder},
+};
+
+use super::{
+    Backend, CaptureError, Limits, Settings,
+    backend::{FRAME_TRACEPOINT, Hook, Need, blind_spot},
+    requirements,
+    skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
+};
+use crate::model::{BackendFailure, BlindSpot};
+
+/// A backend that is on. Dropping it takes all hooks away.
+pub(super) struct Attached {
+    _links: Vec<Link>,
+    pub(super) skeleton: EgressSkel<'static>,
+    pub(super) backend: Backend,
+    pub(super) failures: Vec<BackendFailure>,
+    pub(super) blind_spots: Vec<BlindSpot>,
+    // The hooks of the cgroup backend are tied to it.
+    _cgroup: Option<OwnedFd>,
+}
+
+/// What libbpf had to say since the last look: it knows more than the errno that it returns.
+static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn hear(_level: PrintLevel, text: String) {
+    if let Ok(mut complaints) = COMPLAINTS.lock() {
+        complaints.push(text.trim_end().to_owned());
+    }
+}
+
+fn last_complaint() -> Option<String> {
+    let complaints = std::mem::take(&mut *COMPLAINTS.lock().ok()?);
+    let last = complaints
+        .into_iter()
+        .rev()
+        .find(|text| text.contains("failed"))?;
+    Some(last.trim_start_matches("libbpf: ").to_owned())
+}
+
+/// Loads and attaches the backend that is asked for, or the first that works.
+pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
+    requirements::check()?;
+    set_print(Some((PrintLevel::Warn, hear)));
+    let mut failures = Vec::new();
+    for backend in Backend::BY_PREFERENCE {
+        if settings.backend.is_some_and(|wanted| wanted != backend) {
+            continue;
+        }
+        match turn_on(backend, settings) {
+            Ok(attached) => {
+                return Ok(Attached {
+                    failures,
+                    ..attached
+                });
+            }
+            Err(reason) => {
+                failures.push(BackendFailure {
+                    backend: backend.name().to_owned(),
+                    reason,
+                });
+            }
+        }
+    }
+    Err(CaptureError::NoBackend(failures))
+}
+
+fn turn_on(backend: Backend, settings: &Settings) -> Result<Attached, String> {
+    let cgroup = match backend {
+        Backend::Kprobe => None,
+        Backend::Cgroup => Some(open_cgroup_root()?),
+    };
+    // libbpf-rs wants the object to stay in its place while anything borrows from it, which is as
+    // long as the process lives: there is one for each backend that is tried.
+    let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+    let mut open = EgressSkelBuilder::default()
+        .open(storage)
+        .map_err(|error| reason("open the BPF object", &error))?;
+    configure(&mut open, settings).map_err(|error| reason("set the limits", &error))?;
+    let mut blind_spots = backend.blind_spots();
+    let hooks = available(backend.hooks(), &mut blind_spots);
+    for mut program in open.open_object_mut().progs_mut() {
+        let is_wanted = hooks
+            .iter()
+            .any(|hook| program.name() == OsStr::new(hook.program));
+        program.set_autoload(is_wanted);
+    }
+    let skeleton = open
+        .load()
+        .map_err(|error| reason("load the BPF programs", &error))?;
+    let mut links = Vec::new();
+    for hook in &hooks {
+        match attach(&skeleton, hook, cgroup.as_ref()) {
+            Ok(link) => links.push(link),
+            Err(error) => match hook.need {
+                Need::All => return Err(attach_failure(backend, hook, &error)),
+                Need::OneKind(code, text) => blind_spots.push(blind_spot(code, text)),
+            },
+        }
+    }
+    Ok(Attached {
+        _links: links,
+        skeleton,
+        backend,
+        failures: Vec::new(),
+        blind_spots,
+        _cgroup: cgroup,
+    })
+}
+
+fn open_cgroup_root() -> Result<OwnedFd, String> {
+    let root = requirements::cgroup_root()
+        .ok_or("cgroup v2 is not mounted (`mount -t cgroup2 none /sys/fs/cgroup`)")?;
+    let directory =
+        File::open(&root).map_err(|error| format!("open `{}`: {error}", root.display()))?;
+    Ok(directory.into())
+}
+
+fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), libbpf_rs::Error> {
+    let Limits {
+        ring_bytes,
+        connections,
+        datagram_contacts,
+        known_processes,
+    } = settings.limits;
+    if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
+        rodata.include_loopback = u8::from(settings.include_loopback);
+        // A small ring must be read before it is full.
+        rodata.wake_up_bytes = rodata.wake_up_bytes.min(ring_bytes / 4);
+    }
+    open.maps.events.set_max_entries(ring_bytes)?;
+    open.maps.connections.set_max_entries(connections)?;
+    open.maps
+        .datagrams_even
+        .set_max_entries(datagram_contacts)?;
+    open.maps.datagrams_odd.set_max_entries(datagram_contacts)?;
+    open.maps.known_processes.set_max_entries(known_processes)
+}
+
+/// The hooks that this kernel has something for; a program for a tracepoint that is not there would
+/// keep the whole object from loading.
+fn available(hooks: &[Hook], blind_spots: &mut Vec<BlindSpot>) -> Vec<Hook> {
+    let has_frame_tracepoint = Btf::from_vmlinux().is_ok_and(|btf| {
+        btf.type_by_name::<Typedef<'_>>("btf_trace_sock_send_length")
+            .is_some()
+    });
+    let mut available = hooks.to_vec();
+    let is_frame_tracepoint = |hook: &Hook| hook.program == FRAME_TRACEPOINT.program;
+    if !has_frame_tracepoint && hooks.iter().any(is_frame_tracepoint) {
+        available.retain(|hook| !is_frame_tracepoint(hook));
+        if let Need::OneKind(code, text) = FRAME_TRACEPOINT.need {
+            blind_spots.push(blind_spot(code, text));
+        }
+    }
+    available
+}
+
+fn attach(
+    skeleton: &EgressSkel<'_>,
+    hook: &Hook,
+    cgroup: Option<&OwnedFd>,
+) -> Result<Link, libbpf_rs::Error> {
+    let program = skeleton
+        .object()
+        .progs_mut()
+        .find(|program| program.name() == OsStr::new(hook.program))
+        .ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
+    match cgroup {
+        Some(cgroup) if is_cgroup_program(&program) => program.attach_cgroup(cgroup.as_raw_fd()),
+        _ => program.attach(),
+    }
+}
+
+fn is_cgroup_program(program: &ProgramMut<'_>) -> bool {
+    matches!(
+        program.prog_type(),
+        ProgramType::CgroupSockAddr | ProgramType::CgroupSkb | ProgramType::CgroupSock
+    )
+}
+
+fn attach_failure(backend: Backend, hook: &Hook, error: &libbpf_rs::Error) -> String {
+    if backend == Backend::Kprobe && !requirements::has_kprobes() {
+        // What libbpf says of it is an ENOENT.
+        drop(last_complaint());
+        return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)".to_owned();
+    }
+    reason(&format!("attach `{}`", hook.program), error)
+}
+
+fn reason(what: &str, error: &libbpf_rs::Error) -> String {
+    match last_complaint() {
+        Some(complaint) => format!("{what}: {error:#} ({complaint})"),
+        None => format!("{what}: {error:#}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, mem::MaybeUninit};
+
+    use libbpf_rs::{
+        OpenObject,
+        skel::{OpenSkel, SkelBuilder},
+    };
+
+    use super::{Backend, EgressSkelBuilder};
+
+    #[test]
+    fn every_program_belongs_to_a_backend_and_every_hook_has_a_program() {
+        let mut storage = MaybeUninit::<OpenObject>::uninit();
+        let open = EgressSkelBuilder::default().open(&mut storage).unwrap();
+        let programs: BTreeSet<_> = open
+            .open_object()
+            .progs()
+            .map(|program| program.name().to_str().unwrap().to_owned())
+            .collect();
+        let hooks: BTreeSet<_> = Backend::BY_PREFERENCE
+            .into_iter()
+            .flat_map(Backend::hooks)
+            .map(|hook| hook.program.to_owned())
+            .collect();
+        assert_eq!(programs, hooks);
+    }
+}

@@ -1,0 +1,228 @@
+//! Backends: sets of hooks that are turned on together, and what each cannot see.
+
+use std::{fmt, str::FromStr};
+
+use crate::model::BlindSpot;
+
+/// A set of hooks that is turned on together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Kprobes on the functions that connect and send.
+    Kprobe,
+    /// Hooks on the root cgroup, for kernels without kprobes.
+    Cgroup,
+}
+
+/// What is lost when a program cannot be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The backend.
+    All,
+    /// One kind of flow, by code and sentence.
+    OneKind(&'static str, &'static str),
+}
+
+/// A program of the object and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hook {
+    pub(super) program: &'static str,
+    pub(super) need: Need,
+}
+
+const fn hook(program: &'static str) -> Hook {
+    Hook {
+        program,
+        need: Need::All,
+    }
+}
+
+const fn optional(program: &'static str, code: &'static str, text: &'static str) -> Hook {
+    Hook {
+        program,
+        need: Need::OneKind(code, text),
+    }
+}
+
+/// The program that needs a tracepoint which only kernels since 6.3 have.
+pub(super) const FRAME_TRACEPOINT: Hook = optional(
+    "tracepoint_sock_send_length",
+    "frames",
+    "frames sent through AF_PACKET sockets are not seen: this kernel has no tracepoint for them",
+);
+
+const NO_IPV6: &str = "this kernel has no such function; flows of this kind over IPv6 are not seen";
+
+const KPROBE: [Hook; 13] = [
+    hook("tracepoint_inet_sock_set_state"),
+    hook("kprobe_tcp_v4_connect"),
+    hook("kretprobe_tcp_v4_connect"),
+    optional("kprobe_tcp_v6_connect", "tcp-ipv6", NO_IPV6),
+    optional("kretprobe_tcp_v6_connect", "tcp-ipv6-errno", NO_IPV6),
+    hook("kprobe_udp_sendmsg"),
+    optional("kprobe_udpv6_sendmsg", "udp-ipv6", NO_IPV6),
+    hook("kprobe_ping_v4_sendmsg"),
+    optional("kprobe_ping_v6_sendmsg", "ping-ipv6", NO_IPV6),
+    hook("kprobe_raw_sendmsg"),
+    optional("kprobe_rawv6_sendmsg", "raw-ipv6", NO_IPV6),
+    optional(
+        "kprobe_packet_sendmsg",
+        "frames",
+        "frames sent through AF_PACKET sockets are not seen: this kernel has no such function",
+    ),
+    optional(
+        "kprobe_packet_sendmsg_spkt",
+        "frames-old",
+        "frames sent through SOCK_PACKET sockets are not seen: this kernel has no such function",
+    ),
+];
+
+const CGROUP: [Hook; 8] = [
+    hook("tracepoint_inet_sock_set_state"),
+    hook("cgroup_connect4"),
+    hook("cgroup_connect6"),
+    hook("cgroup_sendmsg4"),
+    hook("cgroup_sendmsg6"),
+    hook("cgroup_sock_release"),
+    hook("cgroup_skb_egress"),
+    FRAME_TRACEPOINT,
+];
+
+/// What no backend sees on any kernel.
+const EVERYWHERE: [(&str, &str); 8] = [
+    (
+        "below-sockets",
+        "AF_XDP sockets, frames written to TUN and TAP devices, PACKET_TX_RING and packets that BPF \
+         programs redirect are not seen",
+    ),
+    ("vsock", "AF_VSOCK is not IP and is not seen"),
+    (
+        "datagram-replies",
+        "replies of a UDP server to peers that wrote first are recorded as if it had written first",
+    ),
+    (
+        "open-connections",
+        "connections that were open before the observer started are not seen",
+    ),
+    (
+        "open-bytes",
+        "bytes of an open connection are recorded when it ends",
+    ),
+    (
+        "frame-destination",
+        "frames sent through AF_PACKET sockets are recorded with their process and length, without a \
+         destination",
+    ),
+    (
+        "own-header",
+        "raw packets that bring their own IP header are recorded with the address that was given to \
+         the call, where one was",
+    ),
+    (
+        "multipath-subflows",
+        "further subflows of a Multipath TCP connection are recorded as the kernel's",
+    ),
+];
+
+const KPROBE_BLIND: [(&str, &str); 4] = [
+    (
+        "datagram-errno",
+        "a datagram that the kernel refuses to send is recorded as sent",
+    ),
+    ("sctp-dccp-l2tp", "SCTP, DCCP and L2TP over IP are not seen"),
+    (
+        "forbidden-connect",
+        "a connect that a BPF program of a cgroup forbids is not seen: it never reaches the hook",
+    ),
+    (
+        "unread-addresses",
+        "what a namespace sends to its own addresses is recorded if it ended before they were read",
+    ),
+];
+
+const CGROUP_BLIND: [(&str, &str); 4] = [
+    (
+        "connect-errno",
+        "a connect that fails before its first packet is recorded without an errno",
+    ),
+    (
+        "datagram-errno",
+        "a datagram that is refused on an unconnected UDP socket is recorded as failed without an \
+         errno; on any other socket it is not seen",
+    ),
+    (
+        "association-packets",
+        "of SCTP the first packet of an association is recorded, later ones and bytes are not",
+    ),
+    (
+        "more-data",
+        "several calls that fill one datagram (MSG_MORE) count as one attempt",
+    ),
+];
+
+impl Backend {
+    /// All backends, best first.
+    pub const BY_PREFERENCE: [Self; 2] = [Self::Kprobe, Self::Cgroup];
+
+    /// Its name on the command line, in the store and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kprobe => "kprobe",
+            Self::Cgroup => "cgroup",
+        }
+    }
+
+    pub(super) fn hooks(self) -> &'static [Hook] {
+        match self {
+            Self::Kprobe => &KPROBE,
+            Self::Cgroup => &CGROUP,
+        }
+    }
+
+    /// What it cannot see on any kernel.
+    pub fn blind_spots(self) -> Vec<BlindSpot> {
+        let own = match self {
+            Self::Kprobe => &KPROBE_BLIND,
+            Self::Cgroup => &CGROUP_BLIND,
+        };
+        EVERYWHERE
+            .iter()
+            .chain(own)
+            .map(|(code, text)| blind_spot(code, text))
+            .collect()
+    }
+
+    /// What it cannot see on kernels that lack one of its hooks.
+    pub fn possible_blind_spots(self) -> Vec<BlindSpot> {
+        self.hooks()
+            .iter()
+            .filter_map(|hook| match hook.need {
+                Need::All => None,
+                Need::OneKind(code, text) => Some(blind_spot(code, text)),
+            })
+            .collect()
+    }
+}
+
+pub(super) fn blind_spot(code: &str, text: &str) -> BlindSpot {
+    BlindSpot {
+        code: code.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::BY_PREFERENCE
+            .into_iter()
+            .find(|backend| backend.name() == text)
+            .ok_or(())
+    }
+}

@@ -1,0 +1,349 @@
+//! Bytes of the kernel side → owned values. Generated types stop at this door.
+
+#![expect(
+    unsafe_code,
+    reason = "reads records as the types that they were written from"
+)]
+
+use std::{
+    mem::offset_of,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use super::skeleton::types;
+use crate::model::{
+    Ancestor, CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint,
+    ImageFlags, KernelEvent, LossCause, Namespaces, ProcessImage, ProcessKey, Sender,
+    text_of_bytes,
+};
+
+/// The causes that are counted in the kernel and the index of each one's counter.
+pub(super) const LOSS_CAUSES: [(LossCause, u32); 6] = [
+    (LossCause::RingFull, types::loss_cause::LOSS_RING_FULL.0),
+    (
+        LossCause::EndRingFull,
+        types::loss_cause::LOSS_END_RING_FULL.0,
+    ),
+    (
+        LossCause::ConnectionsFull,
+        types::loss_cause::LOSS_CONNECTIONS_FULL.0,
+    ),
+    (
+        LossCause::DatagramsFull,
+        types::loss_cause::LOSS_DATAGRAMS_FULL.0,
+    ),
+    (
+        LossCause::ScratchFull,
+        types::loss_cause::LOSS_SCRATCH_FULL.0,
+    ),
+    (
+        LossCause::ReturnProbeMissed,
+        types::loss_cause::LOSS_RETURN_PROBE_MISSED.0,
+    ),
+];
+
+/// Types of records: plain numbers and arrays of them, for which every pattern of bits is a value.
+///
+/// # Safety
+///
+/// Implementors hold no padding, pointer, reference or enum.
+pub(super) unsafe trait Record: Copy {}
+
+// SAFETY: event.h describes each as numbers and arrays of bytes, without padding.
+unsafe impl Record for types::connect_record {}
+// SAFETY: as above.
+unsafe impl Record for types::connection_end_record {}
+// SAFETY: as above.
+unsafe impl Record for types::process_record {}
+// SAFETY: as above.
+unsafe impl Record for types::connection {}
+// SAFETY: as above.
+unsafe impl Record for types::loss {}
+// SAFETY: as above.
+unsafe impl Record for types::process_key {}
+// SAFETY: as above.
+unsafe impl Record for types::own_address {}
+
+/// Reads a record from the front of `bytes`; `None` if they are too few.
+pub(super) fn read<T: Record>(bytes: &[u8]) -> Option<T> {
+    if bytes.len() < size_of::<T>() {
+        return None;
+    }
+    // SAFETY: there are enough bytes, any bits are a value of T, and the read needs no alignment.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+fn bytes_of<T: Record>(record: &T) -> Vec<u8> {
+    // SAFETY: a record has no padding, so all its bytes are initialised.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast(), size_of::<T>()) }
+        .to_vec()
+}
+
+/// Decodes one record of the ring; `None` if it makes no sense.
+pub(super) fn decode(bytes: &[u8]) -> Option<KernelEvent> {
+    let kind = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?);
+    match types::event_kind(kind) {
+        types::event_kind::EVENT_PROCESS => {
+            process(bytes).map(|image| KernelEvent::Process(Box::new(image)))
+        }
+        types::event_kind::EVENT_CGROUP => cgroup(bytes).map(KernelEvent::Cgroup),
+        types::event_kind::EVENT_CONNECT => {
+            read(bytes).map(|record| KernelEvent::Connect(connect(&record)))
+        }
+        types::event_kind::EVENT_CONNECTION_END => {
+            read(bytes).map(|record| KernelEvent::ConnectionEnd(connection_end(&record)))
+        }
+        _ => None,
+    }
+}
+
+fn process_key(key: &types::process_key) -> ProcessKey {
+    ProcessKey {
+        pid: key.pid,
+        started_boot_ns: key.started_boot_ns,
+        exec_id: u64::from(key.exec_id),
+    }
+}
+
+/// The kernel side's key of a process image.
+pub(super) fn process_key_bytes(key: &ProcessKey) -> Vec<u8> {
+    bytes_of(&types::process_key {
+        started_boot_ns: key.started_boot_ns,
+        pid: key.pid,
+        // It is taken from 32 bits, so nothing is cut off.
+        exec_id: u32::try_from(key.exec_id).unwrap_or(u32::MAX),
+    })
+}
+
+/// The kernel side's key of an address of a network namespace.
+pub(super) fn own_address_bytes(network_namespace: u32, address: IpAddr) -> Vec<u8> {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    bytes_of(&types::own_address {
+        address: address.octets(),
+        network_namespace,
+    })
+}
+
+fn sender(sender: &types::sender) -> Sender {
+    Sender {
+        process: process_key(&sender.process),
+        uid: sender.uid,
+        cgroup_id: sender.cgroup_id,
+        socket_uid: sender.socket_uid,
+        socket_cgroup_id: sender.socket_cgroup_id,
+        network_namespace: sender.network_namespace,
+    }
+}
+
+fn has_flag(flags: impl Into<u32>, flag: u32) -> bool {
+    flags.into() & flag != 0
+}
+
+fn endpoint(endpoint: &types::endpoint) -> Endpoint {
+    let has_address = has_flag(
+        endpoint.flags,
+        types::endpoint_flags::ENDPOINT_HAS_ADDRESS.0,
+    );
+    Endpoint {
+        address: has_address.then(|| Ipv6Addr::from(endpoint.address).to_canonical()),
+        port: endpoint.port,
+        protocol: has_address.then_some(endpoint.protocol),
+    }
+}
+
+fn connect(record: &types::connect_record) -> Connect {
+    Connect {
+        id: ConnectionId {
+            socket: record.socket,
+            started_boot_ns: record.started_boot_ns,
+        },
+        sender: sender(&record.sender),
+        remote: endpoint(&record.remote),
+        is_followed: record.is_followed != 0,
+    }
+}
+
+fn connection_end(record: &types::connection_end_record) -> ConnectionEnd {
+    let flag = |flag: types::connection_flags| has_flag(record.flags, flag.0);
+    ConnectionEnd {
+        connect: connect(&record.connect),
+        at_boot_ns: record.at_boot_ns,
+        was_sent: flag(types::connection_flags::CONNECTION_SENT),
+        is_established: flag(types::connection_flags::CONNECTION_ESTABLISHED),
+        is_over: true,
+        is_local: flag(types::connection_flags::CONNECTION_LOCAL),
+        errno: i32::try_from(record.error).unwrap_or(0),
+        source_port: record.source_port,
+        bytes_out: record.bytes_out,
+        bytes_in: record.bytes_in,
+    }
+}
+
+/// An entry of the table of connections; `None` if it is another connect of the same socket.
+pub(super) fn connection(
+    connect: &Connect,
+    value: &[u8],
+    at_boot_ns: u64,
+) -> Option<ConnectionEnd> {
+    let value: types::connection = read(value)?;
+    (value.started_boot_ns == connect.id.started_boot_ns).then(|| ConnectionEnd {
+        connect: connect.clone(),
+        at_boot_ns,
+        was_sent: value.has_state != 0,
+        is_established: value.is_established != 0,
+        is_over: false,
+        is_local: false,
+        errno: 0,
+        source_port: value.source_port,
+        bytes_out: 0,
+        bytes_in: 0,
+    })
+}
+
+/// An entry of a table of datagrams; `None` if it is not about egress.
+pub(super) fn datagrams(
+    key: &types::datagram_key,
+    count: &types::datagram_count,
+) -> Option<DatagramCount> {
+    let has_several_ports = count.has_several_ports != 0;
+    (count.is_local == 0).then(|| DatagramCount {
+        sender: sender(&key.sender),
+        remote: endpoint(&key.remote),
+        errno: i32::try_from(key.error).unwrap_or(0),
+        begun: count.begun,
+        sent: count.sent,
+        bytes: count.bytes,
+        source_port: if has_several_ports {
+            0
+        } else {
+            u16::try_from(count.source_port).unwrap_or(0)
+        },
+        first_boot_ns: count.first_boot_ns,
+        last_boot_ns: count.last_boot_ns,
+    })
+}
+
+/// The bytes up to the first NUL.
+fn name(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// Path components from leaf to root, each ended by a NUL → a path. A path that was too long to be
+/// read whole does not begin with a slash.
+fn path(components: &[u8], is_truncated: bool) -> Vec<u8> {
+    let mut parts: Vec<_> = components.split(|byte| *byte == 0).collect();
+    // What follows the last NUL.
+    parts.pop();
+    parts.reverse();
+    let joined = parts.join(&b'/');
+    if is_truncated {
+        return joined;
+    }
+    [b"/".as_slice(), &joined].concat()
+}
+
+fn arguments(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let whole = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    if whole.is_empty() && bytes.is_empty() {
+        return Vec::new();
+    }
+    whole.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+}
+
+fn cgroup(bytes: &[u8]) -> Option<CgroupSeen> {
+    let u32_at = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let u64_at = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let end = usize::try_from(u32_at(offset_of!(types::cgroup_record, path_end))?).ok()?;
+    let text = bytes
+        .get(offset_of!(types::cgroup_record, text)..)?
+        .get(..end)?;
+    Some(CgroupSeen {
+        id: u64_at(offset_of!(types::cgroup_record, id))?,
+        path: path(text, false),
+    })
+}
+
+fn image_flags(flags: u32) -> ImageFlags {
+    let flag = |flag: types::image_flags| has_flag(flags, flag.0);
+    ImageFlags {
+        exe_deleted: flag(types::image_flags::IMAGE_EXE_DELETED),
+        exe_pseudo: flag(types::image_flags::IMAGE_EXE_PSEUDO),
+        exe_truncated: flag(types::image_flags::IMAGE_EXE_TRUNCATED),
+        directory_truncated: flag(types::image_flags::IMAGE_DIRECTORY_TRUNCATED),
+        argv_truncated: flag(types::image_flags::IMAGE_ARGV_TRUNCATED),
+        argv_unreadable: flag(types::image_flags::IMAGE_ARGV_UNREADABLE),
+        kernel_thread: flag(types::image_flags::IMAGE_KERNEL_THREAD),
+    }
+}
+
+/// A process record ends after the used part of its text; the rest is filled up with zeroes.
+fn process_record(bytes: &[u8]) -> Option<types::process_record> {
+    const HEAD: usize = offset_of!(types::process_record, text);
+    const WHOLE: usize = size_of::<types::process_record>();
+    if !(HEAD..=WHOLE).contains(&bytes.len()) {
+        return None;
+    }
+    let mut whole = bytes.to_vec();
+    whole.resize(WHOLE, 0);
+    read(&whole)
+}
+
+fn process(bytes: &[u8]) -> Option<ProcessImage> {
+    let record = process_record(bytes)?;
+    let flags = image_flags(record.flags);
+    let [exe_end, directory_end, argv_end] =
+        [record.exe_end, record.directory_end, record.argv_end]
+            .map(|end| usize::try_from(end).unwrap_or(usize::MAX));
+    let exe = record.text.get(..exe_end)?;
+    let directory = record.text.get(exe_end..directory_end)?;
+    let argv = record.text.get(directory_end..argv_end)?;
+    let ancestors = usize::try_from(record.ancestor_count).ok()?;
+    Some(ProcessImage {
+        key: process_key(&record.key),
+        ppid: record.ppid,
+        uid: record.uid,
+        euid: record.euid,
+        login_uid: record.login_uid,
+        audit_session: record.audit_session,
+        tty: name(&record.tty).to_vec(),
+        comm: name(&record.comm).to_vec(),
+        cgroup_id: record.cgroup_id,
+        namespaces: Namespaces {
+            net: record.net_namespace,
+            mnt: record.mnt_namespace,
+            user: record.user_namespace,
+            pid: record.pid_namespace,
+        },
+        exe_device: u64::from(record.exe_device),
+        exe_inode: record.exe_inode,
+        exe: if exe.is_empty() {
+            Vec::new()
+        } else {
+            path(exe, flags.exe_truncated)
+        },
+        directory: if directory.is_empty() && flags.kernel_thread {
+            Vec::new()
+        } else {
+            path(directory, flags.directory_truncated)
+        },
+        argv: arguments(argv),
+        ancestors: record
+            .ancestors
+            .get(..ancestors)?
+            .iter()
+            .map(ancestor)
+            .collect(),
+        flags,
+    })
+}
+
+fn ancestor(ancestor: &types::ancestor) -> Ancestor {
+    Ancestor {
+        pid: ancestor.pid,
+        started_boot_ns: ancestor.started_boot_ns,
+        comm: text_of_bytes(name(&ancestor.comm)),
+    }
+}

@@ -1,0 +1,51 @@
+//! What must be there before anything is tried, so that its lack is named and not just an errno.
+
+use std::{fs, path::PathBuf};
+
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::CaptureError;
+
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Loading: CAP_BPF; reading kernel memory: CAP_PERFMON, without which the kernel answers a
+/// misleading EINVAL; the cgroup programs: CAP_NET_ADMIN. CAP_SYS_ADMIN stands for all of them.
+const NEEDED: [(CapabilitySet, &str); 3] = [
+    (CapabilitySet::BPF, "CAP_BPF"),
+    (CapabilitySet::PERFMON, "CAP_PERFMON"),
+    (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+];
+
+/// Checks what every backend needs.
+pub(super) fn check() -> Result<(), CaptureError> {
+    if let Ok(sets) = capabilities(None)
+        && !sets.effective.contains(CapabilitySet::SYS_ADMIN)
+    {
+        let missing: Vec<_> = NEEDED
+            .iter()
+            .filter(|(capability, _)| !sets.effective.contains(*capability))
+            .map(|(_, name)| *name)
+            .collect();
+        if !missing.is_empty() {
+            return Err(CaptureError::MissingCapabilities(missing.join(", ")));
+        }
+    }
+    if fs::metadata(BTF).is_err() {
+        return Err(CaptureError::NoBtf);
+    }
+    Ok(())
+}
+
+/// Where the whole cgroup v2 hierarchy is mounted, which need not be `/sys/fs/cgroup`.
+pub(super) fn cgroup_root() -> Option<PathBuf> {
+    let mounts = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
+    mounts
+        .into_iter()
+        .find(|mount| mount.fs_type == "cgroup2" && mount.root == "/")
+        .map(|mount| mount.mount_point)
+}
+
+/// Whether the kernel has kprobes at all.
+pub(super) fn has_kprobes() -> bool {
+    fs::metadata("/sys/bus/event_source/devices/kprobe/type").is_ok()
+}

@@ -1,0 +1,127 @@
+//! Cgroups that are named after containers.
+
+/// A container as its cgroup names it.
+pub(super) struct Container {
+    /// The engine that runs it.
+    pub(super) engine: &'static str,
+    /// Its name, or the first digits of its id.
+    pub(super) name: String,
+}
+
+/// How engines begin the name of a container's cgroup. Monitors (`libpod-conmon-`, `crio-conmon-`)
+/// run outside of it and are told apart by what follows: no id.
+const PREFIXES: [(&str, &str); 6] = [
+    ("docker-", "docker"),
+    ("libpod-payload-", "podman"),
+    ("libpod-", "podman"),
+    ("cri-containerd-", "containerd"),
+    ("nerdctl-", "containerd"),
+    ("crio-", "cri-o"),
+];
+
+/// Services that make the cgroups of containers directly below their own.
+const ENGINE_UNITS: [&str; 4] = [
+    "containerd.service",
+    "crio.service",
+    "docker.service",
+    "kubelet.service",
+];
+
+/// Engines print this many digits of an id.
+const SHORT_ID: usize = 12;
+
+/// The container that a cgroup belongs to; `rest` is the path below `slices`.
+pub(super) fn container_of(slices: &[&str], rest: &[&str]) -> Option<Container> {
+    let (first, below) = rest.split_first()?;
+    if ENGINE_UNITS.contains(first) {
+        return named_by_engine(slices, below);
+    }
+    // systemd-nspawn keeps itself in `supervisor` and the container in `payload`.
+    if let Some(name) = first
+        .strip_prefix("systemd-nspawn@")
+        .and_then(|unit| unit.strip_suffix(".service"))
+    {
+        return (below.first() == Some(&"payload")).then(|| container("nspawn", name));
+    }
+    if slices == ["machine.slice"]
+        && let Some(name) = machine_of(first)
+    {
+        return (below.first() != Some(&"supervisor")).then(|| container("nspawn", name));
+    }
+    named_by_engine(slices, rest)
+}
+
+fn named_by_engine(slices: &[&str], rest: &[&str]) -> Option<Container> {
+    let (first, below) = rest.split_first()?;
+    if let Some(found) = of_identifier(first) {
+        return Some(found);
+    }
+    let is_in_pod = slices.iter().any(|slice| slice.contains("kubepods"));
+    if is_in_pod && is_identifier(first) {
+        return Some(container("kubernetes", &first[..SHORT_ID]));
+    }
+    match (*first, below) {
+        ("docker", ["buildkit", ..]) => Some(container("docker", "buildkit")),
+        ("docker", [id, ..]) if is_identifier(id) => Some(container("docker", &id[..SHORT_ID])),
+        ("libpod_parent", [id, ..]) => of_identifier(id),
+        ("kubelet", ["kubepods", below @ ..]) | ("kubepods", below) => in_pod(below),
+        ("lxc" | "lxc.payload", [name, ..]) => Some(container("lxc", name)),
+        _ => first
+            .strip_prefix("lxc.payload.")
+            .map(|name| container("lxc", name)),
+    }
+}
+
+/// The cgroupfs driver: `kubepods[/QUALITY]/podUID/ID`. Only the path down to the id is the
+/// kubelet's.
+fn in_pod(below: &[&str]) -> Option<Container> {
+    const DEEPEST: usize = 3;
+    below.iter().take(DEEPEST).find_map(|component| {
+        of_identifier(component).or_else(|| {
+            is_identifier(component).then(|| container("kubernetes", &component[..SHORT_ID]))
+        })
+    })
+}
+
+/// `docker-ID.scope`, `docker-ID`, and `some.slice:docker:ID`, which engines make that were given
+/// a name for systemd and use the file system instead.
+fn of_identifier(component: &str) -> Option<Container> {
+    let mut colons = component.split(':');
+    if let (Some(slice), Some(engine), Some(id), None) =
+        (colons.next(), colons.next(), colons.next(), colons.next())
+        && slice.ends_with(".slice")
+    {
+        return of_identifier(&format!("{engine}-{id}"));
+    }
+    let name = component.strip_suffix(".scope").unwrap_or(component);
+    PREFIXES.iter().find_map(|(prefix, engine)| {
+        let id = name.strip_prefix(prefix)?;
+        is_identifier(id).then(|| container(engine, &id[..SHORT_ID]))
+    })
+}
+
+/// `machine-NAME.scope` of systemd-nspawn. Libvirt names its own `machine-qemu\x2dNUMBER\x2dNAME`:
+/// those hold an emulator, which is a program of the host.
+fn machine_of(component: &str) -> Option<&str> {
+    let name = component.strip_prefix("machine-")?.strip_suffix(".scope")?;
+    let is_of_libvirt = name.split_once("\\x2d").is_some_and(|(driver, rest)| {
+        matches!(driver, "qemu" | "lxc" | "xen" | "ch")
+            && rest.starts_with(|first: char| first.is_ascii_digit())
+    });
+    (!is_of_libvirt && !name.is_empty()).then_some(name)
+}
+
+fn container(engine: &'static str, name: &str) -> Container {
+    Container {
+        engine,
+        name: name.to_owned(),
+    }
+}
+
+fn is_identifier(text: &str) -> bool {
+    const FULL_ID: usize = 64;
+    text.len() == FULL_ID
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -1,0 +1,252 @@
+//! What each application talks to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use serde::Serialize;
+
+use super::{
+    DOCUMENT_VERSION,
+    coverage::{Coverage, Watched, coverage_of, extent_of},
+    humane::count,
+};
+use crate::model::{
+    Application, Contact, Destination, NameSource, Outcome, SamplingUnit, Tally, Timestamp, Window,
+};
+
+/// What each application talks to, host by host.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ApplicationsReport {
+    /// Version of the document.
+    pub version: u32,
+    /// Start of the window that was asked for.
+    pub since: Option<Timestamp>,
+    /// End of the window that was asked for.
+    pub until: Option<Timestamp>,
+    /// Windows that were left out.
+    pub except: Vec<Stretch>,
+    /// Hosts by name.
+    pub hosts: Vec<HostReport>,
+}
+
+/// A stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Stretch {
+    /// Start, if bounded.
+    pub since: Option<Timestamp>,
+    /// End, if bounded.
+    pub until: Option<Timestamp>,
+}
+
+/// What the applications of one host talk to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HostReport {
+    /// The host's name.
+    pub host: String,
+    /// What could have been seen of it.
+    pub coverage: Coverage,
+    /// Its applications in order.
+    pub applications: Vec<ApplicationReport>,
+}
+
+/// What one application talks to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ApplicationReport {
+    /// The application.
+    #[serde(flatten)]
+    pub application: Application,
+    /// What recurrence is counted in.
+    pub unit: SamplingUnit,
+    /// Users whose processes it was.
+    pub users: Vec<String>,
+    /// Its destinations: names first.
+    pub destinations: Vec<DestinationReport>,
+}
+
+/// One application's dealings with one destination.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DestinationReport {
+    /// The name, if known.
+    pub name: Option<String>,
+    /// Where the name came from.
+    pub name_source: Option<NameSource>,
+    /// The address, where there is no name.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: Option<u16>,
+    /// The protocol.
+    pub protocol: String,
+    /// Attempts that did not fail.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failed_attempts: u64,
+    /// Attempts by outcome.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Payload bytes sent.
+    pub bytes_out: u64,
+    /// Payload bytes received.
+    pub bytes_in: u64,
+    /// Units in which it happened.
+    pub units: u64,
+    /// First attempt.
+    pub first: Timestamp,
+    /// Last attempt.
+    pub last: Timestamp,
+    /// Addresses that were reached under the name.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Picks the unit for an application's contacts on a host with that many covered days.
+pub type UnitChoice = fn(&[Contact], u64) -> SamplingUnit;
+
+/// The report on `contacts`, which are in order of host and application.
+pub fn applications_report(
+    contacts: Vec<Contact>,
+    watched: &[Watched],
+    window: &Window,
+    except: &[Window],
+    unit_of: UnitChoice,
+) -> ApplicationsReport {
+    let mut by_host: BTreeMap<String, BTreeMap<Application, Vec<Contact>>> = BTreeMap::new();
+    for contact in contacts {
+        by_host
+            .entry(contact.host.clone())
+            .or_default()
+            .entry(contact.application.clone())
+            .or_default()
+            .push(contact);
+    }
+    let hosts = by_host
+        .into_iter()
+        .map(|(host, applications)| {
+            let flows = extent_of(applications.values().flatten());
+            let coverage = coverage_of(&host, watched, flows, window, except);
+            let applications = applications
+                .into_iter()
+                .map(|(application, contacts)| {
+                    let unit = unit_of(&contacts, coverage.covered_days);
+                    application_report(application, unit, contacts)
+                })
+                .collect();
+            HostReport {
+                host,
+                coverage,
+                applications,
+            }
+        })
+        .collect();
+    ApplicationsReport {
+        version: DOCUMENT_VERSION,
+        since: window.since,
+        until: window.until,
+        except: except
+            .iter()
+            .map(|window| Stretch {
+                since: window.since,
+                until: window.until,
+            })
+            .collect(),
+        hosts,
+    }
+}
+
+/// The report on one application.
+pub fn application_report(
+    application: Application,
+    unit: SamplingUnit,
+    mut contacts: Vec<Contact>,
+) -> ApplicationReport {
+    contacts.sort_by(|one, other| {
+        let key = |contact: &Contact| contact.destination.name.is_none();
+        (key(one), &one.destination).cmp(&(key(other), &other.destination))
+    });
+    let users: BTreeSet<&String> = contacts.iter().flat_map(|contact| &contact.users).collect();
+    ApplicationReport {
+        application,
+        unit,
+        users: users.into_iter().cloned().collect(),
+        destinations: contacts
+            .iter()
+            .map(|contact| destination_report(contact, unit))
+            .collect(),
+    }
+}
+
+fn destination_report(contact: &Contact, unit: SamplingUnit) -> DestinationReport {
+    let Destination {
+        name,
+        address,
+        port,
+        protocol,
+    } = &contact.destination;
+    let attempts_where = |is_failure: bool| {
+        contact
+            .outcomes
+            .iter()
+            .filter(|(outcome, _)| outcome.is_failure() == is_failure)
+            .fold(0_u64, |sum, (_, tally)| sum.saturating_add(tally.attempts))
+    };
+    let Tally {
+        bytes_out,
+        bytes_in,
+        ..
+    } = contact.total();
+    DestinationReport {
+        name: name.clone(),
+        name_source: contact.name_source,
+        address: *address,
+        port: *port,
+        protocol: protocol.word(*address),
+        attempts: attempts_where(false),
+        failed_attempts: attempts_where(true),
+        outcomes: contact
+            .outcomes
+            .iter()
+            .map(|(outcome, tally)| (*outcome, tally.attempts))
+            .collect(),
+        bytes_out,
+        bytes_in,
+        units: unit.count_of(contact),
+        first: contact.first,
+        last: contact.last,
+        addresses: contact.addresses.clone(),
+    }
+}
+
+impl DestinationReport {
+    /// `name tcp/443`, as [`Destination`] is written.
+    pub fn text(&self) -> String {
+        let place = match (&self.name, self.address) {
+            (Some(name), _) => name.clone(),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => "(unknown)".to_owned(),
+        };
+        match self.port {
+            Some(port) => format!("{place} {}/{port}", self.protocol),
+            None => format!("{place} {}", self.protocol),
+        }
+    }
+
+    /// Attempts that came through, with the outcome where it is none of the usual ones.
+    pub(super) fn made(&self) -> String {
+        self.outcome_text(|outcome| !outcome.is_failure())
+    }
+
+    pub(super) fn failures(&self) -> String {
+        self.outcome_text(Outcome::is_failure)
+    }
+
+    fn outcome_text(&self, belongs: impl Fn(Outcome) -> bool) -> String {
+        let parts: Vec<String> = Outcome::ALL
+            .into_iter()
+            .filter(|outcome| belongs(*outcome))
+            .filter_map(|outcome| {
+                let attempts = *self.outcomes.get(&outcome)?;
+                (attempts > 0).then(|| format!("{} {outcome}", count(attempts)))
+            })
+            .collect();
+        parts.join(", ")
+    }
+}

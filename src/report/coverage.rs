@@ -1,0 +1,397 @@
+//! What could have been seen of a host in a window, and what was lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::model::{
+    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, Timestamp, WatchKind,
+    WatchPeriod, Window,
+};
+
+const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
+
+/// A watch period with what was counted in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// Its number in the store.
+    pub id: i64,
+    /// The watch period.
+    pub period: WatchPeriod,
+    /// Its losses.
+    pub losses: Vec<Loss>,
+    /// Flows that it recorded and that are still stored in detail.
+    pub flows: u64,
+    /// Whether its observer still runs.
+    pub is_running: bool,
+}
+
+/// How a watch period ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It still runs.
+    Running,
+    /// In good order.
+    Orderly,
+    /// Without an orderly end: the observer was killed, or the host went down.
+    Broken,
+}
+
+impl Watched {
+    /// How it ended.
+    pub fn ending(&self) -> Ending {
+        match (self.is_running, self.period.ended) {
+            (true, _) => Ending::Running,
+            (false, Some(_)) => Ending::Orderly,
+            (false, None) => Ending::Broken,
+        }
+    }
+
+    fn covers(&self) -> Stretch {
+        (
+            self.period.started,
+            self.period.covered_until.max(self.period.started),
+        )
+    }
+
+    fn is_of_observer(&self) -> bool {
+        match self.period.kind {
+            WatchKind::Observe => true,
+            WatchKind::Import => false,
+        }
+    }
+}
+
+/// A stretch in which nothing watched, between watch periods of the same host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Start.
+    pub since: Timestamp,
+    /// End.
+    pub until: Timestamp,
+    /// Length in seconds.
+    pub seconds: u64,
+    /// How the watch period before it ended.
+    pub after: Ending,
+}
+
+/// Losses of one cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// Why.
+    pub cause: LossCause,
+    /// What that means.
+    pub meaning: &'static str,
+    /// How many.
+    pub count: u64,
+    /// Payload bytes that went with them, where they are known.
+    pub bytes: Option<u64>,
+    /// Start of the first stretch with such a loss.
+    pub since: Timestamp,
+    /// End of the last one.
+    pub until: Timestamp,
+}
+
+/// What could have been seen of one host in a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Start of the window, or of what was watched.
+    pub since: Option<Timestamp>,
+    /// End of the window, or of what was watched.
+    pub until: Option<Timestamp>,
+    /// Seconds of it that were watched.
+    pub covered_seconds: u64,
+    /// UTC days of it of which at least a part was watched.
+    pub covered_days: u64,
+    /// Whether anything is missing: a gap or a loss.
+    pub is_partial: bool,
+    /// Backends that were used.
+    pub backends: Vec<String>,
+    /// Backends that were tried and could not be used, as the latest watch period tells.
+    pub backend_failures: Vec<BackendFailure>,
+    /// Gaps between watch periods.
+    pub gaps: Vec<Gap>,
+    /// Losses by cause.
+    pub losses: Vec<Lost>,
+    /// Kinds of flow that a backend in use does not see.
+    pub blind_spots: Vec<BlindSpot>,
+    /// Files that were imported, where no observer watched this host.
+    pub imports: Vec<ImportSource>,
+}
+
+/// From the first to the second.
+type Stretch = (Timestamp, Timestamp);
+
+/// The coverage of `host` in `window`, without the stretches in `except`.
+///
+/// What an observer did counts for its own host. A host that only files tell of is covered by them
+/// from its first to its last flow, which is `flows`; what came from a file is neither blind nor
+/// partial.
+pub fn coverage_of(
+    host: &str,
+    watched: &[Watched],
+    flows: Option<Stretch>,
+    window: &Window,
+    except: &[Window],
+) -> Coverage {
+    let (mut own, is_observed) = periods_of(host, watched, flows);
+    own.sort_by_key(|one| (one.period.started, one.id));
+    let extent = if is_observed { extent(&own) } else { flows };
+    let Some((first, last)) = extent else {
+        return Coverage {
+            since: window.since,
+            until: window.until,
+            ..Coverage::default()
+        };
+    };
+    let since = window.since.unwrap_or(first);
+    // What an observer that still runs has not written yet is no gap.
+    let until = match window.until {
+        Some(until) if own.iter().any(|one| one.is_running) => until.min(last.max(since)),
+        Some(until) => until,
+        None => last.max(since),
+    };
+    let own: Vec<&Watched> = own
+        .into_iter()
+        .filter(|one| one.covers().1 >= since && one.covers().0 <= until)
+        .collect();
+    let excepted = except_stretches(except, since, until);
+    let covered = without(
+        &merged(
+            own.iter()
+                .map(|one| clipped(one.covers(), since.max(first), until.min(last))),
+        ),
+        &excepted,
+    );
+    let mut coverage = Coverage {
+        since: Some(since),
+        until: Some(until),
+        covered_seconds: seconds(&covered),
+        covered_days: days(&covered),
+        ..Coverage::default()
+    };
+    if is_observed {
+        coverage.gaps = gaps(
+            watched,
+            host,
+            &covered,
+            &excepted,
+            (since.max(first), until),
+        );
+        coverage.losses = losses(&own, (since, until), &excepted);
+        describe(&mut coverage, &own);
+    } else {
+        coverage.imports = sources(&own);
+    }
+    coverage.is_partial = !coverage.gaps.is_empty() || !coverage.losses.is_empty();
+    coverage
+}
+
+/// The watch periods that tell of a host, and whether they are an observer's.
+fn periods_of<'a>(
+    host: &str,
+    watched: &'a [Watched],
+    flows: Option<Stretch>,
+) -> (Vec<&'a Watched>, bool) {
+    let observed: Vec<&Watched> = watched
+        .iter()
+        .filter(|one| one.is_of_observer() && one.period.host == host)
+        .collect();
+    if !observed.is_empty() {
+        return (observed, true);
+    }
+    let imports = watched
+        .iter()
+        .filter(|one| !one.is_of_observer())
+        .filter(|one| {
+            let (start, end) = one.covers();
+            flows.is_some_and(|(first, last)| start <= last && end >= first)
+        })
+        .collect();
+    (imports, false)
+}
+
+/// All losses of one watch period, by cause.
+pub(super) fn losses_of(watched: &Watched) -> Vec<Lost> {
+    let ever = (
+        Timestamp::from_unix_ns(i64::MIN),
+        Timestamp::from_unix_ns(i64::MAX),
+    );
+    losses(&[watched], ever, &[])
+}
+
+/// Losses by cause that touch the stretch and do not lie in one that was left out.
+fn losses(watched: &[&Watched], (since, until): Stretch, excepted: &[Stretch]) -> Vec<Lost> {
+    let mut by_cause: BTreeMap<LossCause, Lost> = BTreeMap::new();
+    for loss in watched.iter().flat_map(|one| &one.losses) {
+        let is_left_out = excepted
+            .iter()
+            .any(|(start, end)| *start <= loss.since && loss.until <= *end);
+        if loss.count == 0 || loss.until < since || loss.since > until || is_left_out {
+            continue;
+        }
+        by_cause
+            .entry(loss.cause)
+            .and_modify(|lost| {
+                lost.count = lost.count.saturating_add(loss.count);
+                lost.bytes = match (lost.bytes, loss.bytes) {
+                    (Some(one), Some(other)) => Some(one.saturating_add(other)),
+                    (one, other) => one.or(other),
+                };
+                lost.since = lost.since.min(loss.since);
+                lost.until = lost.until.max(loss.until);
+            })
+            .or_insert_with(|| Lost {
+                cause: loss.cause,
+                meaning: loss.cause.meaning(),
+                count: loss.count,
+                bytes: loss.bytes,
+                since: loss.since,
+                until: loss.until,
+            });
+    }
+    by_cause.into_values().collect()
+}
+
+fn extent(own: &[&Watched]) -> Option<Stretch> {
+    let first = own.iter().map(|one| one.covers().0).min()?;
+    let last = own.iter().map(|one| one.covers().1).max()?;
+    Some((first, last))
+}
+
+fn describe(coverage: &mut Coverage, own: &[&Watched]) {
+    let backends: BTreeSet<&String> = own
+        .iter()
+        .filter_map(|one| one.period.backend.as_ref())
+        .collect();
+    coverage.backends = backends.into_iter().cloned().collect();
+    let mut blind_spots: BTreeMap<&str, &BlindSpot> = BTreeMap::new();
+    for spot in own.iter().flat_map(|one| &one.period.blind_spots) {
+        blind_spots.insert(&spot.code, spot);
+    }
+    coverage.blind_spots = blind_spots.into_values().cloned().collect();
+    if let Some(latest) = own.last() {
+        coverage.backend_failures = latest.period.backend_failures.clone();
+    }
+}
+
+/// From the first to the last attempt of the contacts.
+pub fn extent_of<'a>(
+    contacts: impl IntoIterator<Item = &'a Contact>,
+) -> Option<(Timestamp, Timestamp)> {
+    contacts
+        .into_iter()
+        .map(|contact| (contact.first, contact.last))
+        .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+}
+
+fn sources(own: &[&Watched]) -> Vec<ImportSource> {
+    own.iter()
+        .filter_map(|one| one.period.source.clone())
+        .collect()
+}
+
+/// What of `within` is not covered and was not left out on purpose.
+fn gaps(
+    watched: &[Watched],
+    host: &str,
+    covered: &[Stretch],
+    excepted: &[Stretch],
+    within: Stretch,
+) -> Vec<Gap> {
+    let open = without(&without(&[within], covered), excepted);
+    open.into_iter()
+        .map(|(since, until)| Gap {
+            since,
+            until,
+            seconds: until.since(since).as_secs(),
+            after: watched
+                .iter()
+                .filter(|one| one.is_of_observer() && one.period.host == host)
+                .filter(|one| one.covers().1 <= since)
+                .max_by_key(|one| one.covers().1)
+                .map_or(Ending::Orderly, Watched::ending),
+        })
+        .filter(|gap| gap.seconds > 0)
+        .collect()
+}
+
+/// A left-out window takes whole hours, as it does where contacts are summed.
+fn except_stretches(except: &[Window], since: Timestamp, until: Timestamp) -> Vec<Stretch> {
+    merged(except.iter().map(|window| {
+        let start = window.since.map_or(since, |start| {
+            if start.hour() == start {
+                start
+            } else {
+                start.next_hour()
+            }
+        });
+        let end = window.until.map_or(until, Timestamp::hour);
+        clipped((start, end), since, until)
+    }))
+}
+
+fn clipped((start, end): Stretch, since: Timestamp, until: Timestamp) -> Stretch {
+    (start.max(since), end.min(until))
+}
+
+/// Sorted, disjoint and without empty ones.
+fn merged(stretches: impl Iterator<Item = Stretch>) -> Vec<Stretch> {
+    let mut sorted: Vec<Stretch> = stretches.filter(|(start, end)| start < end).collect();
+    sorted.sort_unstable();
+    let mut merged: Vec<Stretch> = Vec::new();
+    for (start, end) in sorted {
+        match merged.last_mut() {
+            Some((_, reached)) if start <= *reached => *reached = end.max(*reached),
+            _ => merged.push((start, end)),
+        }
+    }
+    merged
+}
+
+/// `from` without `holes`; both sorted and disjoint.
+fn without(from: &[Stretch], holes: &[Stretch]) -> Vec<Stretch> {
+    let mut left = Vec::new();
+    for &(start, end) in from {
+        let mut at = start;
+        for &(hole_start, hole_end) in holes {
+            if hole_end <= at || hole_start >= end {
+                continue;
+            }
+            if at < hole_start {
+                left.push((at, hole_start));
+            }
+            at = at.max(hole_end);
+        }
+        if at < end {
+            left.push((at, end));
+        }
+    }
+    left
+}
+
+fn seconds(stretches: &[Stretch]) -> u64 {
+    stretches
+        .iter()
+        .map(|(start, end)| end.since(*start).as_secs())
+        .fold(0, u64::saturating_add)
+}
+
+fn days(stretches: &[Stretch]) -> u64 {
+    let mut days = 0_u64;
+    let mut counted_to = None;
+    for (start, end) in stretches {
+        let first = start.unix_ns().div_euclid(NANOSECONDS_PER_DAY);
+        let last = end
+            .unix_ns()
+            .saturating_sub(1)
+            .div_euclid(NANOSECONDS_PER_DAY);
+        let first = counted_to.map_or(first, |to: i64| first.max(to + 1));
+        if last >= first {
+            days = days.saturating_add(u64::try_from(last - first + 1).unwrap_or(0));
+            counted_to = Some(last);
+        }
+    }
+    days
+}

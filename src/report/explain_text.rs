@@ -1,0 +1,331 @@
+//! Explanations as text.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use super::{
+    FAILURE, FAINT, HEADING, Layout, WARNING,
+    applications_text::write_application,
+    coverage::Ending,
+    explain::{
+        ApplicationExplained, ApplicationsExplained, FlowExplained, FlowFacts, IdentityFacts,
+    },
+    facts::Facts,
+    humane::{bytes, count, counted, minute, second, short_duration},
+    status::WatchStatus,
+    table::{Cell, Side, Table},
+    visible,
+};
+use crate::model::{Destination, Executable, NameSource, Process, Protocol};
+
+/// Writes a flow as text.
+pub fn write_flow(explained: &FlowExplained, out: &mut dyn Write) -> io::Result<()> {
+    flow_lines(explained).write(0, out)?;
+    match &explained.process {
+        Some(process) => {
+            writeln!(out, "{HEADING}Process{HEADING:#}")?;
+            process_lines(process).write(2, out)?;
+        }
+        None => writeln!(out, "{HEADING}Process{HEADING:#}  not known")?,
+    }
+    writeln!(out, "{HEADING}Identity at the attempt{HEADING:#}")?;
+    identity_lines(&explained.identity).write(2, out)?;
+    if let Some(file) = &explained.imported_from {
+        writeln!(out, "{HEADING}Imported{HEADING:#} from {}", visible(file))?;
+    } else if let Some(period) = &explained.watch_period {
+        write_watch_period(period, out)?;
+    }
+    writeln!(out, "{FAINT}All times are UTC.{FAINT:#}")
+}
+
+/// Writes applications as text.
+pub fn write_applications(
+    explained: &ApplicationsExplained,
+    layout: Layout,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for (at, application) in explained.applications.iter().enumerate() {
+        if at > 0 {
+            writeln!(out)?;
+        }
+        write_one(application, layout, out)?;
+    }
+    Ok(())
+}
+
+fn write_one(
+    explained: &ApplicationExplained,
+    layout: Layout,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_application(&explained.report, layout, out)?;
+    for identity in &explained.identities {
+        writeln!(out, "{HEADING}Told from{HEADING:#}")?;
+        identity_lines(identity).write(2, out)?;
+    }
+    for process in &explained.processes {
+        writeln!(out, "{HEADING}Process image{HEADING:#}")?;
+        process_lines(process).write(2, out)?;
+    }
+    if explained.latest_flows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{HEADING}Latest flows{HEADING:#}")?;
+    let mut table = Table::new(vec![
+        ("START (UTC)", Side::Left),
+        ("DESTINATION", Side::Left),
+        ("ATTEMPTS", Side::Right),
+        ("FAILED", Side::Left),
+        ("FLOW ID", Side::Left),
+    ]);
+    for flow in &explained.latest_flows {
+        let tried = format!("{} {}", count(flow.attempts), flow.outcome);
+        let (made, failed) = if flow.outcome.is_failure() {
+            (String::new(), tried)
+        } else {
+            (tried, String::new())
+        };
+        table.add(vec![
+            Cell::plain(second(flow.start)),
+            Cell::plain(visible(&destination_of(flow))),
+            Cell::plain(made),
+            Cell::styled(failed, FAILURE),
+            Cell::plain(visible(flow.flow_id.as_deref().unwrap_or("-"))),
+        ]);
+    }
+    table.write(2, out)
+}
+
+fn destination_of(flow: &FlowFacts) -> String {
+    let destination = Destination {
+        name: flow.name.clone(),
+        address: flow.address,
+        port: flow.port,
+        protocol: Protocol::parse(&flow.protocol, flow.address).unwrap_or_default(),
+    };
+    destination.to_string()
+}
+
+fn flow_lines(explained: &FlowExplained) -> Facts {
+    let flow = &explained.flow;
+    let mut facts = Facts::default();
+    facts.add("Flow", flow.flow_id.as_deref().unwrap_or("(no id)"));
+    facts.add_if(
+        "Application",
+        flow.application.as_ref().map(ToString::to_string),
+    );
+    facts.add_if("Run", flow.run.clone());
+    facts.add("Host", explained.identity.host.clone());
+    facts.add("Destination", destination_of(flow));
+    if let (Some(_), Some(source)) = (&flow.name, flow.name_source) {
+        facts.add("Name from", source_text(source));
+        facts.add_if("Address", flow.address.map(|address| address.to_string()));
+    }
+    facts.add_if("Source port", flow.source_port.map(|port| port.to_string()));
+    facts.add(
+        "When",
+        match flow.end {
+            Some(end) => format!("{} to {}", second(flow.start), second(end)),
+            None => second(flow.start),
+        },
+    );
+    facts.add("Outcome", outcome_text(flow));
+    facts.add("Attempts", count(flow.attempts));
+    let amount = |number: Option<u64>| number.map_or("not known".to_owned(), bytes);
+    facts.add(
+        "Bytes",
+        format!(
+            "{} out, {} in",
+            amount(flow.bytes_out),
+            amount(flow.bytes_in)
+        ),
+    );
+    facts.add_if(
+        "Open for",
+        flow.duration_ns
+            .map(|duration| short_duration(Duration::from_nanos(duration))),
+    );
+    facts.add_if("Socket user", flow.socket_uid.map(|uid| uid.to_string()));
+    facts.add_if("Socket cgroup", flow.socket_cgroup.clone());
+    facts.add_if(
+        "Network",
+        flow.network_namespace
+            .map(|inode| format!("namespace {inode}")),
+    );
+    facts
+}
+
+fn source_text(source: NameSource) -> &'static str {
+    match source {
+        NameSource::ServerName => "the server name in the flow itself",
+        NameSource::DnsAnswer => "a DNS answer to this process",
+        NameSource::HostDnsAnswer => "a DNS answer to somebody on the host",
+        NameSource::Inferred => "an earlier name of this application for the address",
+        NameSource::Imported => "the file that was imported",
+    }
+}
+
+fn outcome_text(flow: &FlowFacts) -> String {
+    let mut text = flow.outcome.to_string();
+    if let Some(errno) = flow.errno {
+        // The text of the C library ends in the number already.
+        text.push_str(&format!(": {}", io::Error::from_raw_os_error(errno)));
+    }
+    if let Some(state) = &flow.state {
+        text.push_str(&format!(" (imported as `{state}`)"));
+    }
+    text
+}
+
+fn process_lines(process: &Process) -> Facts {
+    let mut facts = Facts::default();
+    facts.add_if("pid", process.pid.map(|pid| pid.to_string()));
+    facts.add_if("started", process.started.map(second));
+    if let Some(exe) = &process.exe {
+        facts.add("executable", exe.path.clone());
+        let marks = executable_marks(exe);
+        if !marks.is_empty() {
+            facts.add("executable", marks.join(", "));
+        }
+    }
+    facts.add_if("command", process.comm.clone());
+    let cut = if process.argv_truncated {
+        " … (cut)"
+    } else {
+        ""
+    };
+    facts.add_if(
+        "arguments",
+        process.cmdline.as_ref().map(|line| format!("{line}{cut}")),
+    );
+    facts.add_if("directory", process.working_directory.clone());
+    let parents: Vec<String> = process
+        .ancestors
+        .iter()
+        .map(|ancestor| format!("{} ({})", ancestor.comm, ancestor.pid))
+        .collect();
+    if parents.is_empty() {
+        facts.add_if("parent", process.ppid.map(|pid| pid.to_string()));
+    } else {
+        facts.add("parents", parents.join(" ← "));
+    }
+    facts.add_if("users", user_text(process));
+    facts.add_if("terminal", process.tty.clone());
+    facts.add_if("cgroup", process.cgroup_path.clone());
+    facts.add_if(
+        "namespaces",
+        process.namespaces.map(|namespaces| {
+            format!(
+                "net {}, mnt {}, pid {}, user {}",
+                namespaces.net, namespaces.mnt, namespaces.pid, namespaces.user
+            )
+        }),
+    );
+    facts
+}
+
+fn executable_marks(exe: &Executable) -> Vec<String> {
+    let claims = [
+        (exe.is_deleted, "deleted"),
+        (exe.is_memfd, "memfd: never in a file system"),
+        (
+            exe.is_truncated,
+            "path cut: its first components are missing",
+        ),
+        (exe.is_foreign, "not the host's file of that name"),
+    ];
+    let mut marks: Vec<String> = claims
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, mark)| mark.to_owned())
+        .collect();
+    if let (Some(device), Some(inode)) = (exe.device, exe.inode) {
+        let (major, minor) = (device >> 20, device & 0xf_ffff);
+        marks.push(format!("device {major}:{minor}, inode {inode}"));
+    }
+    marks
+}
+
+fn user_text(process: &Process) -> Option<String> {
+    let parts: Vec<String> = [
+        ("uid", process.uid),
+        ("euid", process.euid),
+        ("login uid", process.login_uid),
+        ("audit session", process.audit_session),
+    ]
+    .into_iter()
+    .filter_map(|(label, number)| number.map(|number| format!("{label} {number}")))
+    .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn identity_lines(identity: &IdentityFacts) -> Facts {
+    let mut facts = Facts::default();
+    let exe = Executable {
+        is_deleted: identity.is_deleted,
+        is_memfd: identity.is_memfd,
+        is_foreign: identity.is_foreign,
+        ..Executable::default()
+    };
+    facts.add(
+        "executable",
+        identity.exe.as_deref().unwrap_or("(not known)"),
+    );
+    let marks = executable_marks(&exe);
+    if !marks.is_empty() {
+        facts.add("executable", marks.join(", "));
+    }
+    facts.add_if(
+        "arguments",
+        identity
+            .interpreter_argv
+            .as_ref()
+            .map(|argv| argv.join(" ")),
+    );
+    facts.add_if("directory", identity.interpreter_directory.clone());
+    facts.add_if("cgroup", identity.cgroup_path.clone());
+    let user = match (&identity.user, identity.uid) {
+        (Some(user), Some(uid)) => Some(format!("{user} ({uid})")),
+        (Some(user), None) => Some(user.clone()),
+        (None, uid) => uid.map(|uid| uid.to_string()),
+    };
+    facts.add_if("user", user);
+    facts.add_if("stated context", identity.stated_context.clone());
+    facts.add_if("stated script", identity.stated_script.clone());
+    facts
+}
+
+fn write_watch_period(period: &WatchStatus, out: &mut dyn Write) -> io::Result<()> {
+    let backend = period.backend.as_deref().unwrap_or("no backend");
+    let (since, until) = (minute(period.started), minute(period.covered_until));
+    let ending = match period.ending {
+        Ending::Running => "still running",
+        Ending::Orderly => "ended in good order",
+        Ending::Broken => "broke off without an orderly end",
+    };
+    writeln!(
+        out,
+        "{HEADING}Recorded{HEADING:#} by {} from {since} to {until}, {ending} (watch period {})",
+        visible(backend),
+        period.watch_period_id
+    )?;
+    for lost in &period.losses {
+        let (number, word, meaning) = (count(lost.count), lost.cause.word(), lost.meaning);
+        writeln!(
+            out,
+            "  {WARNING}PARTIAL{WARNING:#} {number} {meaning} ({word})"
+        )?;
+    }
+    if period.losses.is_empty() {
+        writeln!(out, "  nothing was lost in that time")?;
+    }
+    let spots = counted(period.blind_spots.len() as u64, "blind spot", "blind spots");
+    writeln!(out, "  {spots}")?;
+    for spot in &period.blind_spots {
+        let (text, code) = (visible(&spot.text), visible(&spot.code));
+        writeln!(out, "    {text} {FAINT}({code}){FAINT:#}")?;
+    }
+    Ok(())
+}

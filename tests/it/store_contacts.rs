@@ -1,4 +1,8 @@
 //! What reports ask the store.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what makes and looks at a store fails the test when it cannot"
+)]
 
 use egress_baseline::{
     model::{
@@ -44,9 +48,9 @@ fn store_of(records: Vec<FlowRecord>) -> (TempDir, std::path::PathBuf) {
     (directory, path)
 }
 
-#[test]
-fn a_contact_sums_up_one_application_and_one_destination() {
-    let script = |flow: Flow, user: &str, host: &str| FlowRecord {
+/// Made by a script under this user, in a run of its own for each user.
+fn scripted(flow: Flow, user: &str, host: &str) -> FlowRecord {
+    FlowRecord {
         flow,
         process: None,
         identity: Arc::new(IdentityRecord {
@@ -65,16 +69,20 @@ fn a_contact_sums_up_one_application_and_one_destination() {
         }),
         ticket: None,
         settles: None,
-    };
+    }
+}
+
+#[test]
+fn a_contact_sums_up_one_application_and_one_destination() {
     let mut guessed = named(NOON + 25 * HOUR, "a.example", "192.0.2.10");
     guessed.name.as_mut().unwrap().source = NameSource::Inferred;
     guessed.outcome = Outcome::Refused;
     guessed.end = Some(at(NOON + 26 * HOUR));
     let (_directory, path) = store_of(vec![
-        script(named(NOON, "a.example", "192.0.2.9"), "zoe", "web-1"),
-        script(named(NOON + 1, "a.example", "192.0.2.9"), "zoe", "web-1"),
-        script(guessed, "adam", "web-1"),
-        script(named(NOON, "a.example", "192.0.2.11"), "zoe", "web-2"),
+        scripted(named(NOON, "a.example", "192.0.2.9"), "zoe", "web-1"),
+        scripted(named(NOON + 1, "a.example", "192.0.2.9"), "zoe", "web-1"),
+        scripted(guessed, "adam", "web-1"),
+        scripted(named(NOON, "a.example", "192.0.2.11"), "zoe", "web-2"),
     ]);
     let contacts = contacts(&path, &ContactQuery::default());
     assert_eq!(contacts.len(), 2);

@@ -310,3 +310,38 @@ fn size_and_growth_are_told_where_there_was_time_to_grow() {
     assert_eq!((size.processes, size.applications), (2, 1));
     assert_eq!(size.bytes_per_day, Some(size.bytes * 24 / 49));
 }
+
+#[test]
+fn the_view_of_applications_sums_up_over_hosts_and_identities() {
+    let (_directory, path) = store_of(vec![
+        scripted(named(NOON, "a.example", "192.0.2.1"), "zoe", "web-1"),
+        scripted(named(NOON, "a.example", "192.0.2.1"), "adam", "web-1"),
+        scripted(flow(NOON + HOUR, "192.0.2.2"), "zoe", "web-2"),
+        record_of(flow(NOON, "192.0.2.3")),
+    ]);
+    let rows: Vec<[i64; 6]> = rusqlite::Connection::open(&path)
+        .unwrap()
+        .prepare(
+            "SELECT hosts, identities, destinations, attempts, first_ns, last_ns
+             FROM applications
+             ORDER BY context DESC",
+        )
+        .unwrap()
+        .query_map([], |row| {
+            Ok([
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+            ])
+        })
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(
+        rows,
+        [[2, 3, 2, 3, NOON, NOON + HOUR], [1, 1, 1, 1, NOON, NOON]]
+    );
+}

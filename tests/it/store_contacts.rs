@@ -1,4 +1,8 @@
 //! What reports ask the store.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what makes and looks at a store fails the test when it cannot"
+)]
 
 use egress_baseline::{
     model::{
@@ -44,9 +48,9 @@ fn store_of(records: Vec<FlowRecord>) -> (TempDir, std::path::PathBuf) {
     (directory, path)
 }
 
-#[test]
-fn a_contact_sums_up_one_application_and_one_destination() {
-    let script = |flow: Flow, user: &str, host: &str| FlowRecord {
+/// Made by a script under this user, in a run of its own for each user.
+fn scripted(flow: Flow, user: &str, host: &str) -> FlowRecord {
+    FlowRecord {
         flow,
         process: None,
         identity: Arc::new(IdentityRecord {
@@ -65,16 +69,20 @@ fn a_contact_sums_up_one_application_and_one_destination() {
         }),
         ticket: None,
         settles: None,
-    };
+    }
+}
+
+#[test]
+fn a_contact_sums_up_one_application_and_one_destination() {
     let mut guessed = named(NOON + 25 * HOUR, "a.example", "192.0.2.10");
     guessed.name.as_mut().unwrap().source = NameSource::Inferred;
     guessed.outcome = Outcome::Refused;
     guessed.end = Some(at(NOON + 26 * HOUR));
     let (_directory, path) = store_of(vec![
-        script(named(NOON, "a.example", "192.0.2.9"), "zoe", "web-1"),
-        script(named(NOON + 1, "a.example", "192.0.2.9"), "zoe", "web-1"),
-        script(guessed, "adam", "web-1"),
-        script(named(NOON, "a.example", "192.0.2.11"), "zoe", "web-2"),
+        scripted(named(NOON, "a.example", "192.0.2.9"), "zoe", "web-1"),
+        scripted(named(NOON + 1, "a.example", "192.0.2.9"), "zoe", "web-1"),
+        scripted(guessed, "adam", "web-1"),
+        scripted(named(NOON, "a.example", "192.0.2.11"), "zoe", "web-2"),
     ]);
     let contacts = contacts(&path, &ContactQuery::default());
     assert_eq!(contacts.len(), 2);
@@ -301,4 +309,39 @@ fn size_and_growth_are_told_where_there_was_time_to_grow() {
     assert_eq!((size.hour_rollups, size.run_rollups), (4, 1));
     assert_eq!((size.processes, size.applications), (2, 1));
     assert_eq!(size.bytes_per_day, Some(size.bytes * 24 / 49));
+}
+
+#[test]
+fn the_view_of_applications_sums_up_over_hosts_and_identities() {
+    let (_directory, path) = store_of(vec![
+        scripted(named(NOON, "a.example", "192.0.2.1"), "zoe", "web-1"),
+        scripted(named(NOON, "a.example", "192.0.2.1"), "adam", "web-1"),
+        scripted(flow(NOON + HOUR, "192.0.2.2"), "zoe", "web-2"),
+        record_of(flow(NOON, "192.0.2.3")),
+    ]);
+    let rows: Vec<[i64; 6]> = rusqlite::Connection::open(&path)
+        .unwrap()
+        .prepare(
+            "SELECT hosts, identities, destinations, attempts, first_ns, last_ns
+             FROM applications
+             ORDER BY context DESC",
+        )
+        .unwrap()
+        .query_map([], |row| {
+            Ok([
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+            ])
+        })
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(
+        rows,
+        [[2, 3, 2, 3, NOON, NOON + HOUR], [1, 1, 1, 1, NOON, NOON]]
+    );
 }

@@ -1,4 +1,8 @@
 //! Flows, batches and stores for the tests of the store.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what makes and looks at a store fails the test when it cannot"
+)]
 
 use std::{path::Path, sync::Arc};
 
@@ -180,6 +184,11 @@ pub(crate) fn store_with(path: &Path, flows: Vec<FlowRecord>) {
     let period = recorder.begin(&watch_period("web-1", NOON)).unwrap();
     recorder.record(period, &batch(flows, NOON + HOUR)).unwrap();
     recorder.end(period, at(NOON + HOUR)).unwrap();
+}
+
+/// A store with one flow, closed in good order.
+pub(crate) fn small_store(path: &Path) {
+    store_with(path, vec![record_of(flow(NOON, "192.0.2.1"))]);
 }
 
 /// Everything that a store holds.

@@ -13,6 +13,7 @@ use crate::{
     exchange::{LineError, parse_line},
     failure::Exit,
     identity::application_of,
+    mapping::map_by_present_rules,
     model::{
         FlowRecord, IdentityRecord, ImportSource, Record, RecordedFlow, Timestamp, WatchKind,
         WatchPeriod,
@@ -66,6 +67,7 @@ pub fn run(args: &ImportArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         .into_owned();
     let period = watch_period(&source, &survey, &host);
     let mut recorder = Recorder::open(&global.db)?;
+    map_by_present_rules(&mut recorder)?;
     let mut left_out = 0_u64;
     let imported = recorder.import::<anyhow::Error>(&period, |transaction| {
         let read = source.each_line(|number, line| {

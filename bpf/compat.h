@@ -36,7 +36,8 @@ static __always_inline struct cgroup *socket_cgroup(struct sock *sk)
 	return val & 1 ? NULL : (struct cgroup *)(val & ~3ULL);
 }
 
-/* MPTCP came with 5.6 and can be left out of a kernel. Its subflows are made by the kernel, for the task. */
+/* MPTCP came with 5.6 and can be left out of a kernel. Its subflows are made by the kernel, for the
+ * task. */
 static __always_inline bool is_mptcp_subflow(struct sock *sk)
 {
 	struct tcp_sock *tp = (void *)sk;
@@ -62,8 +63,9 @@ static __always_inline __u32 task_audit_session(struct task_struct *task)
 }
 
 /*
- * The socket of a cgroup program as a plain address. The verifier follows such a pointer by its type and
- * allows only the fields of struct bpf_sock; read back from the stack as bytes, it is a number.
+ * The socket of a cgroup program as a plain address. The verifier follows such a pointer by its
+ * type and allows only the fields of struct bpf_sock; read back from the stack as bytes, it is a
+ * number.
  */
 static __always_inline struct sock *plain_sock(const void *sk)
 {
@@ -75,8 +77,8 @@ static __always_inline struct sock *plain_sock(const void *sk)
 }
 
 /*
- * What joins the hooks of one socket. Its address, since the cookie cannot be had in kprobes, nor in
- * tp_btf before 6.1.
+ * What joins the hooks of one socket. Its address, since the cookie cannot be had in kprobes, nor
+ * in tp_btf before 6.1.
  */
 static __always_inline __u64 socket_id(const void *sk)
 {

@@ -4,8 +4,9 @@
 
 /*
  * Connections that are being followed, by socket: inserted at connect; deleted when the connect
- * fails, at the change to TCP_CLOSE, and when the socket is released without ever having sent a SYN.
- * Every socket comes to one of these. Full: the connect is reported as one whose end will not be.
+ * fails, at the change to TCP_CLOSE, and when the socket is released without ever having sent a
+ * SYN. Every socket comes to one of these. Full: the connect is reported as one whose end will not
+ * be.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -54,7 +55,8 @@ static __always_inline void report_connect(__u64 socket, const struct socket_own
 		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
 	announce_sender(&connection.sender, owner);
 	fill_connect_record(&record, socket, &connection);
-	/* Announced first and inserted then: nothing else happens to a socket before connect is through. */
+	/* Announced first and inserted then: nothing else happens to a socket before connect is
+	 * through. */
 	connection.is_announced = 1;
 	if (bpf_map_update_elem(&connections, &socket, &connection, BPF_ANY)) {
 		count_loss(LOSS_CONNECTIONS_FULL, 0);
@@ -110,7 +112,8 @@ static __always_inline void report_connect_call(struct sock *sk, const struct en
 
 #define SOCK_STREAM 1
 
-/* The connect hook of a cgroup: it runs for datagram sockets as well, which send nothing by that. */
+/* The connect hook of a cgroup: it runs for datagram sockets as well, which send nothing by that.
+ */
 static __always_inline void report_connect_hook(struct sock *sk, struct endpoint *remote,
 						__u32 type)
 {

@@ -36,7 +36,8 @@ struct datagram {
 	__u64 bytes;
 	__u32 error;
 	__u16 source_port;
-	/* A call that should end in a packet, rather than the packet or a call without such a hook. */
+	/* A call that should end in a packet, rather than the packet or a call without such a hook.
+	 */
 	bool is_begun;
 };
 
@@ -98,8 +99,7 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 }
 
 /* A call that sends on `sk`. */
-static __always_inline void report_send(struct sock *sk, const struct endpoint *remote,
-					__u64 bytes)
+static __always_inline void report_send(struct sock *sk, const struct endpoint *remote, __u64 bytes)
 {
 	struct socket_owner owner = {};
 	struct datagram datagram = {};
@@ -119,7 +119,8 @@ static __always_inline void report_send_begun(struct sock *sk, struct endpoint *
 	struct datagram datagram = { .is_begun = true };
 
 	endpoint_compare_to_sock(remote, sk);
-	/* Of these the packets alone are counted: they cannot be told from those of plain send(). */
+	/* Of these the packets alone are counted: they cannot be told from those of plain send().
+	 */
 	if (remote->flags & ENDPOINT_CONNECTED)
 		return;
 	socket_owner_from_sock(&owner, sk);

@@ -142,7 +142,8 @@ enum connection_flags {
 	CONNECTION_SENT = 4,
 };
 
-/* What became of a connect. Says everything that the connect's own record did, in case that it was lost. */
+/* What became of a connect. Says everything that the connect's own record did, in case that it was
+ * lost. */
 struct connection_end_record {
 	struct connect_record connect;
 	__u64 at_boot_ns;
@@ -215,7 +216,8 @@ struct loss {
 _Static_assert(sizeof(struct sender) == 48, "padding in struct sender");
 _Static_assert(sizeof(struct endpoint) == 20, "padding in struct endpoint");
 _Static_assert(sizeof(struct connect_record) == 96, "padding in struct connect_record");
-_Static_assert(sizeof(struct connection_end_record) == 128, "padding in struct connection_end_record");
+_Static_assert(sizeof(struct connection_end_record) == 128,
+	       "padding in struct connection_end_record");
 _Static_assert(sizeof(struct datagram_key) == 72, "padding in struct datagram_key");
 _Static_assert(sizeof(struct datagram_count) == 48, "padding in struct datagram_count");
 _Static_assert(sizeof(struct connection) == 88, "padding in struct connection");

@@ -8,7 +8,8 @@
  */
 #pragma once
 
-/* bpf_tracing.h names registers as the kernel does if it believes that all kernel types are here. */
+/* bpf_tracing.h names registers as the kernel does if it believes that all kernel types are here.
+ */
 #define __VMLINUX_H__
 
 typedef unsigned char __u8;
@@ -32,7 +33,10 @@ typedef __s32 s32;
 typedef __s64 s64;
 typedef _Bool bool;
 
-enum { false = 0, true = 1 };
+enum {
+	false = 0,
+	true = 1
+};
 
 #define NULL ((void *)0)
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What stays on this host is not egress: loopback, and addresses of the sender's own network namespace. */
+/* What stays on this host is not egress: loopback, and addresses of the sender's own network
+ * namespace. */
 #pragma once
 
 /* Loopback is the first device of every network namespace. */

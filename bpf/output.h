@@ -3,8 +3,8 @@
 #pragma once
 
 /*
- * Keeps the compiler from splitting a number into the copy that is checked and the one that is used:
- * the verifier would know the bounds of the wrong one.
+ * Keeps the compiler from splitting a number into the copy that is checked and the one that is
+ * used: the verifier would know the bounds of the wrong one.
  */
 #define keep_in_one_register(number) asm volatile("" : "+r"(number))
 

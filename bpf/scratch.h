@@ -8,7 +8,8 @@
  */
 #pragma once
 
-/* More than the tasks that can be between taking and giving back on any machine of sensible size. */
+/* More than the tasks that can be between taking and giving back on any machine of sensible size.
+ */
 #define SCRATCH_SLOTS 64
 
 /* Slots that are tried before giving up. */

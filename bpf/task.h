@@ -10,8 +10,7 @@ static __always_inline struct task_struct *current_task(void)
 }
 
 /* Threads belong to the process of their leader, and so do the workers of io_uring. */
-static __always_inline void process_key_from_task(struct process_key *key,
-						  struct task_struct *task)
+static __always_inline void process_key_from_task(struct process_key *key, struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 

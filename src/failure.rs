@@ -5,8 +5,8 @@ use std::{io, io::Write, process::ExitCode};
 use anstyle::{AnsiColor, Style};
 
 use crate::{
-    commands::error::CommandError, config::ConfigError, exchange::LineError, model::TimeError,
-    report::visible, store::StoreError,
+    commands::error::CommandError, config::ConfigError, daemon::DaemonError, exchange::LineError,
+    model::TimeError, report::visible, store::StoreError,
 };
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -113,6 +113,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return error.hint();
     }
+    if let Some(error) = cause.downcast_ref::<DaemonError>() {
+        return error.hint();
+    }
     if let Some(error) = cause.downcast_ref::<CommandError>() {
         return command_hint(error).map(str::to_owned);
     }
@@ -170,7 +173,6 @@ fn command_hint(error: &CommandError) -> Option<&'static str> {
         CommandError::ChangedWhileRead { .. } => {
             Some("nothing was imported; import a copy that nobody writes to")
         }
-        CommandError::CannotObserve => Some("build it with its kernel hooks"),
         // The line's own error, which is its cause, has the hint.
         CommandError::BadLine { .. } => None,
     }

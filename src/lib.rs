@@ -4,13 +4,16 @@
 //! them, `tests/layering.rs` holds them to it.
 
 pub mod analyze;
+pub mod canary;
 pub mod capture;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod exchange;
 pub mod failure;
 pub mod identity;
 pub mod model;
+pub mod pipeline;
 pub mod report;
 pub mod store;

@@ -61,7 +61,8 @@ int BPF_KPROBE(kprobe_udpv6_sendmsg, struct sock *sk, struct msghdr *message, un
 }
 
 SEC("?kprobe/ping_v4_sendmsg")
-int BPF_KPROBE(kprobe_ping_v4_sendmsg, struct sock *sk, struct msghdr *message, unsigned long length)
+int BPF_KPROBE(kprobe_ping_v4_sendmsg, struct sock *sk, struct msghdr *message,
+	       unsigned long length)
 {
 	struct endpoint remote = {};
 
@@ -71,7 +72,8 @@ int BPF_KPROBE(kprobe_ping_v4_sendmsg, struct sock *sk, struct msghdr *message, 
 }
 
 SEC("?kprobe/ping_v6_sendmsg")
-int BPF_KPROBE(kprobe_ping_v6_sendmsg, struct sock *sk, struct msghdr *message, unsigned long length)
+int BPF_KPROBE(kprobe_ping_v6_sendmsg, struct sock *sk, struct msghdr *message,
+	       unsigned long length)
 {
 	struct endpoint remote = {};
 

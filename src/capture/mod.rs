@@ -18,7 +18,7 @@ use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 use self::{attach::Attached, drain::DatagramTables, skeleton::types};
 pub use self::{
     backend::Backend,
-    clock::{BootClock, now},
+    clock::{boot_clock, now},
     error::CaptureError,
 };
 use crate::model::{
@@ -166,7 +166,7 @@ impl Capture {
             .lookup(&key, MapFlags::ANY)
             .ok()
             .flatten()?;
-        decode::connection(connect, &value, BootClock::read().boot_ns())
+        decode::connection(connect, &value, boot_clock().boot_ns())
     }
 
     /// Losses since the last call.

@@ -41,7 +41,4 @@ pub enum CommandError {
         /// The file.
         file: String,
     },
-    /// This build has no kernel hooks.
-    #[error("observe: this build cannot")]
-    CannotObserve,
 }

@@ -1,14 +1,22 @@
 //! `observe`.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use clap::{Args, ValueEnum};
 
-use super::error::CommandError;
 use crate::{
+    capture::{self, Limits, Settings},
     cli::{GlobalArgs, parse_duration},
-    config::{BackendChoice, parse_flush_every},
+    config::{BackendChoice, Config, LimitsConfig, parse_flush_every},
+    daemon::{self, Plan, Summary},
     failure::Exit,
+    identity::facts,
+    pipeline::Scope,
+    report::{counted, visible},
 };
 
 /// Arguments of `observe`.
@@ -52,7 +60,172 @@ impl From<Backend> for BackendChoice {
     }
 }
 
+const FLUSH_EVERY: Duration = Duration::from_secs(10);
+
+/// Where facts of this host are read.
+const ROOT: &str = "/";
+
 /// Records outbound flows until stopped.
-pub fn run(_args: &ObserveArgs, _global: &GlobalArgs) -> anyhow::Result<Exit> {
-    Err(CommandError::CannotObserve.into())
+pub fn run(args: &ObserveArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
+    let config = Config::read(global.config.as_deref())?;
+    let plan = plan(args, global, &config);
+    let mut voice = Voice::new(global, &plan);
+    let outcome = daemon::run(&plan, &mut |summary| voice.tell(summary));
+    voice.finish(outcome.is_ok());
+    outcome?;
+    Ok(Exit::Done)
+}
+
+fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
+    let root = Path::new(ROOT);
+    let wanted = args
+        .backend
+        .map(BackendChoice::from)
+        .or(config.observe.backend);
+    let include_loopback =
+        args.include_loopback || config.observe.include_loopback.unwrap_or(false);
+    Plan {
+        database: global.db.clone(),
+        capture: Settings {
+            backend: match wanted {
+                None | Some(BackendChoice::Auto) => None,
+                Some(BackendChoice::Kprobe) => Some(capture::Backend::Kprobe),
+                Some(BackendChoice::Cgroup) => Some(capture::Backend::Cgroup),
+            },
+            include_loopback,
+            limits: limits(&config.limits),
+        },
+        scope: Scope {
+            host: facts::host_name(root).unwrap_or_else(|| "localhost".to_owned()),
+            boot_id: facts::boot_id(root),
+            full_command_lines: args.full_command_lines
+                || config.observe.full_command_lines.unwrap_or(false),
+            include_loopback,
+        },
+        flush_every: args
+            .flush_every
+            .or(config.observe.flush_every)
+            .unwrap_or(FLUSH_EVERY),
+        duration: args.duration,
+        retention: config.retention.clone(),
+    }
+}
+
+fn limits(config: &LimitsConfig) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        ring_bytes: config.ring_bytes.unwrap_or(usual.ring_bytes),
+        connections: config.connections.unwrap_or(usual.connections),
+        datagram_contacts: config.datagram_contacts.unwrap_or(usual.datagram_contacts),
+        known_processes: config.known_processes.unwrap_or(usual.known_processes),
+    }
+}
+
+/// Tells the operator how it goes, on standard error: a line once all hooks are on, on a terminal
+/// one that is renewed, and what goes wrong.
+struct Voice {
+    database: String,
+    is_quiet: bool,
+    is_terminal: bool,
+    since: Option<Instant>,
+    trouble: Option<String>,
+    last: Option<String>,
+}
+
+impl Voice {
+    fn new(global: &GlobalArgs, plan: &Plan) -> Self {
+        Self {
+            database: visible(&plan.database.display().to_string()).to_string(),
+            is_quiet: global.quiet,
+            is_terminal: io::stderr().is_terminal(),
+            since: None,
+            trouble: None,
+            last: None,
+        }
+    }
+
+    fn tell(&mut self, summary: &Summary) {
+        if self.since.is_none() {
+            self.since = Some(Instant::now());
+            for failure in &summary.failures {
+                let reason = visible(&failure.reason).to_string();
+                self.line(&format!(
+                    "backend {} cannot be used: {reason}",
+                    failure.backend
+                ));
+            }
+            let (backend, database) = (summary.backend, self.database.clone());
+            self.line(&format!(
+                "observing through backend {backend}, into {database}"
+            ));
+        }
+        self.tell_trouble(summary);
+        let line = self.state(summary);
+        if self.is_terminal && !self.is_quiet && self.last.as_ref() != Some(&line) {
+            self.write(&format!("\r\x1b[K{line}"));
+        }
+        self.last = Some(line);
+    }
+
+    fn tell_trouble(&mut self, summary: &Summary) {
+        let retention = summary
+            .retention
+            .as_ref()
+            .and_then(|done| done.as_ref().err());
+        let trouble = match (&summary.store_failure, retention) {
+            (Some(error), _) => Some(format!("flows are kept in memory: {error}")),
+            (None, Some(error)) => Some(format!("retention was not applied: {error}")),
+            (None, None) => None,
+        };
+        if trouble == self.trouble {
+            return;
+        }
+        match &trouble {
+            Some(text) => self.write(&format!(
+                "{}warning: {}\n",
+                self.line_start(),
+                visible(text)
+            )),
+            None => self.write(&format!(
+                "{}the database is written again\n",
+                self.line_start()
+            )),
+        }
+        self.trouble = trouble;
+    }
+
+    fn state(&self, summary: &Summary) -> String {
+        let seconds = self.since.map_or(0, |since| since.elapsed().as_secs());
+        let attempts = counted(summary.attempts, "attempt", "attempts");
+        let losses = match summary.losses {
+            0 => "nothing lost".to_owned(),
+            losses => format!("{losses} lost, see `status`"),
+        };
+        let (minutes, seconds) = (seconds / 60, seconds % 60);
+        format!("observed for {minutes}:{seconds:02}: {attempts}, {losses}")
+    }
+
+    fn finish(&mut self, is_in_order: bool) {
+        if self.is_terminal && !self.is_quiet && self.since.is_some() {
+            self.write("\n");
+        } else if is_in_order && let Some(line) = self.last.take() {
+            self.line(&line);
+        }
+    }
+
+    fn line(&self, text: &str) {
+        if !self.is_quiet {
+            self.write(&format!("{text}\n"));
+        }
+    }
+
+    /// Clears what the renewed line left.
+    fn line_start(&self) -> &'static str {
+        if self.is_terminal { "\r\x1b[K" } else { "" }
+    }
+
+    fn write(&self, text: &str) {
+        // Nobody listening is no reason to stop observing.
+        drop(io::stderr().write_all(text.as_bytes()));
+    }
 }

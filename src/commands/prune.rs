@@ -1,7 +1,5 @@
 //! `prune`.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::{now, output};
@@ -9,7 +7,6 @@ use crate::{
     cli::GlobalArgs,
     config::Config,
     failure::Exit,
-    model::Timestamp,
     report::{bytes, counted},
     store::{Pruned, Reader, Recorder, Retention},
 };
@@ -24,7 +21,7 @@ pub struct PruneArgs {
     /// the configuration's]
     #[arg(long, value_name = "N")]
     pub max_megabytes: Option<u32>,
-    /// Keep the sums that baselines are made from for this many days; 0 keeps them for ever
+    /// Keep rollups, the sums that baselines are made from, for this many days; 0 keeps them for ever
     /// [default: the configuration's]
     #[arg(long, value_name = "N")]
     pub rollup_days: Option<u32>,
@@ -34,23 +31,17 @@ pub struct PruneArgs {
 pub fn run(args: &PruneArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let configured = Config::read(global.config.as_deref())?.retention;
     let now = now();
-    let retention = Retention {
-        detail_before: before(now, args.detail_days.unwrap_or(configured.detail_days)),
-        max_bytes: match args.max_megabytes.unwrap_or(configured.max_megabytes) {
-            0 => None,
-            megabytes => Some(u64::from(megabytes) * 1_000_000),
-        },
-        rollups_before: before(now, args.rollup_days.unwrap_or(configured.rollup_days)),
-    };
+    let retention = Retention::as_of(
+        now,
+        args.detail_days.unwrap_or(configured.detail_days),
+        args.max_megabytes.unwrap_or(configured.max_megabytes),
+        args.rollup_days.unwrap_or(configured.rollup_days),
+    );
     // A database that is not there is an error here, not one to be created.
     Reader::open(&global.db)?;
     let pruned = Recorder::open(&global.db)?.prune(&retention)?;
     output::write_text(|out| writeln!(out, "{}", told(&pruned)))?;
     Ok(Exit::Done)
-}
-
-fn before(now: Timestamp, days: u32) -> Option<Timestamp> {
-    (days > 0).then(|| now.before(Duration::from_secs(u64::from(days) * 86_400)))
 }
 
 fn told(pruned: &Pruned) -> String {
@@ -60,7 +51,7 @@ fn told(pruned: &Pruned) -> String {
     }
     let flows = counted(pruned.flows, "flow", "flows");
     let processes = counted(pruned.processes, "process image", "process images");
-    let rollups = counted(pruned.rollups, "sum", "sums");
+    let rollups = counted(pruned.rollups, "rollup", "rollups");
     let (from, to) = (bytes(pruned.bytes_before), bytes(pruned.bytes_after));
     format!("dropped {flows}, {processes} and {rollups}; the database went from {from} to {to}")
 }

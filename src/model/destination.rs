@@ -81,6 +81,15 @@ impl NameSource {
         (Self::Imported, "imported"),
     ];
 
+    /// All sources, best first.
+    pub const ALL: [Self; 5] = [
+        Self::ServerName,
+        Self::DnsAnswer,
+        Self::HostDnsAnswer,
+        Self::Inferred,
+        Self::Imported,
+    ];
+
     /// The word for it in the store and in JSON.
     pub fn word(self) -> &'static str {
         Self::WORDS

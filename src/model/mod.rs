@@ -31,4 +31,6 @@ pub use identity::{IdentityRecord, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};
 pub use text::{bytes_of_text, text_of_bytes};
-pub use time::{DurationError, TimeError, Timestamp, Window, parse_duration, parse_when};
+pub use time::{
+    BootClock, DurationError, TimeError, Timestamp, Window, parse_duration, parse_when,
+};

@@ -151,6 +151,43 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_secs(total))
 }
 
+/// How the time since boot and the time of day stood to each other at one moment.
+///
+/// Taken anew with each take of events: the time of day may be stepped, and the time since boot
+/// goes on through suspend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootClock {
+    boot_ns: u64,
+    now: Timestamp,
+}
+
+impl BootClock {
+    /// It was `now` when the host had been up for `boot_ns` nanoseconds.
+    pub const fn new(boot_ns: u64, now: Timestamp) -> Self {
+        Self { boot_ns, now }
+    }
+
+    /// Nanoseconds since boot at that moment.
+    pub const fn boot_ns(self) -> u64 {
+        self.boot_ns
+    }
+
+    /// The time of day at that moment.
+    pub const fn now(self) -> Timestamp {
+        self.now
+    }
+
+    /// The time of day of what the kernel stamped.
+    pub fn at(self, boot_ns: u64) -> Timestamp {
+        if boot_ns <= self.boot_ns {
+            self.now
+                .before(Duration::from_nanos(self.boot_ns - boot_ns))
+        } else {
+            self.now.after(Duration::from_nanos(boot_ns - self.boot_ns))
+        }
+    }
+}
+
 /// A half-open stretch of time; an open end reaches as far as there is anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {

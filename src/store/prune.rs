@@ -1,5 +1,7 @@
 //! Retention: detail goes, sums stay.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{Recorder, StoreError, open::checkpoint, value::uncount};
@@ -14,6 +16,20 @@ pub struct Retention {
     pub max_bytes: Option<u64>,
     /// Rollups older than this are dropped, with the detail that they sum up.
     pub rollups_before: Option<Timestamp>,
+}
+
+impl Retention {
+    /// What is kept at `now` by days and by size; zeroes keep everything.
+    pub fn as_of(now: Timestamp, detail_days: u32, max_megabytes: u32, rollup_days: u32) -> Self {
+        let before = |days: u32| {
+            (days > 0).then(|| now.before(Duration::from_secs(u64::from(days) * 86_400)))
+        };
+        Self {
+            detail_before: before(detail_days),
+            max_bytes: (max_megabytes > 0).then(|| u64::from(max_megabytes) * 1_000_000),
+            rollups_before: before(rollup_days),
+        }
+    }
 }
 
 /// What retention dropped.

@@ -53,6 +53,7 @@ fn accounts_have_their_first_name() {
     let mut accounts = Accounts::of_host(tree.path());
     assert_eq!(accounts.name_of(0), Some("root"));
     assert_eq!(accounts.name_of(65534), Some("nobody"));
+    assert_eq!(accounts.names().len(), 2);
     for uid in [7, 8, 1000, u32::MAX] {
         assert_eq!(accounts.name_of(uid), None, "{uid}");
     }

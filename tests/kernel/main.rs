@@ -1,1 +1,80 @@
-fn main() {}
+//! The program under test against the kernel: what it records beside what really happened.
+//!
+//! Needs root. `EGRESS_BACKEND` (`kprobe`, `cgroup`; default: what the program chooses) is the
+//! backend under test, `EGRESS_BINARY` the program if it is not the one that was built beside this,
+//! `EGRESS_TEST_REQUIRE` a list of what must not be left untried, such as `io_uring,mptcp`.
+
+mod child;
+mod churn;
+mod contexts;
+mod dump;
+mod identity;
+mod kinds;
+mod lifecycle;
+mod observer;
+mod requirements;
+mod scene;
+mod scenes;
+mod session;
+mod workshop;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(code) = child::run(&words) {
+        return code;
+    }
+    if words.first().is_some_and(|word| word == "--only-make") {
+        return only_make();
+    }
+    let unknown = requirements::unknown_requirements();
+    if !unknown.is_empty() {
+        writeln!(
+            io::stderr(),
+            "error: EGRESS_TEST_REQUIRE: no test is for {unknown:?}"
+        )
+        .ok();
+        return ExitCode::from(2);
+    }
+    let mut arguments = Arguments::from_args();
+    // The observer under test is one for the whole machine: its tests take turns.
+    arguments.test_threads = Some(1);
+    let trials = [
+        kinds::trials(),
+        churn::trials(),
+        identity::trials(),
+        contexts::trials(),
+        lifecycle::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let list = requirements::list_of_not_tried();
+    if writeln!(io::stdout(), "\n{list}").is_err() {
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// Makes each kind without any observer and tells what came of it: the ground truth alone.
+fn only_make() -> ExitCode {
+    let text = match workshop::Workshop::build() {
+        Ok(workshop) => session::run_makers(&workshop)
+            .into_iter()
+            .map(|(name, run)| format!("{name}: {:?}\n", run.map(|run| run.report)))
+            .collect(),
+        Err(cause) => format!("{cause}\n"),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

@@ -46,6 +46,12 @@ impl Accounts {
         self.names.get(&uid).map(String::as_str)
     }
 
+    /// All names by number.
+    pub fn names(&mut self) -> &BTreeMap<u32, String> {
+        self.read_if_changed();
+        &self.names
+    }
+
     fn read_if_changed(&mut self) {
         let version = fs::metadata(&self.path).ok().map(|file| Version {
             device: file.dev(),

@@ -47,14 +47,14 @@ enum Expectation {
 }
 
 fn redact_words(words: &[String], depth: u8) -> Vec<String> {
-    let mut options = programs::Options::default();
+    let mut options = programs::Options::of(words);
     let mut expected = Expectation::Plain;
     let mut redacted = Vec::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {
         let before = index
             .checked_sub(1)
             .map_or("", |before| words[before].as_str());
-        options.learn(word, words);
+        options.learn(word);
         // A scheme stands between a header and its secret.
         if expected == Expectation::Secret && is_scheme(word) {
             redacted.push(word.clone());

@@ -8,8 +8,8 @@ struct Family {
     separate: &'static [&'static str],
     /// Options that the secret is glued to.
     attached: &'static [&'static str],
-    /// The word without which the options mean something else, or nothing.
-    subcommand: &'static str,
+    /// Without the word `login` the options mean something else.
+    is_login_only: bool,
 }
 
 const FAMILIES: [Family; 19] = [
@@ -52,13 +52,13 @@ const FAMILIES: [Family; 19] = [
         ],
         separate: &["-p"],
         attached: &[],
-        subcommand: "login",
+        is_login_only: true,
     },
     Family {
         programs: &["vault"],
         separate: &["login"],
         attached: &[],
-        subcommand: "login",
+        is_login_only: true,
     },
 ];
 
@@ -71,7 +71,7 @@ const fn family(
         programs,
         separate,
         attached,
-        subcommand: "",
+        is_login_only: false,
     }
 }
 
@@ -95,26 +95,31 @@ pub(super) fn is_login_option(option: &str) -> bool {
 
 /// What the options of the program that was named last mean. The program need not be the first
 /// word: `sudo mysql …`, `docker exec db mysql …`.
-#[derive(Default)]
 pub(super) struct Options {
     family: Option<&'static Family>,
     is_curl: bool,
+    is_login: bool,
 }
 
 impl Options {
-    /// Takes note of `word`, one of `words`, if it names a program.
-    pub(super) fn learn(&mut self, word: &str, words: &[String]) {
+    /// Before any program was named in `words`.
+    pub(super) fn of(words: &[String]) -> Self {
+        Self {
+            family: None,
+            is_curl: false,
+            is_login: words.iter().any(|word| word == "login"),
+        }
+    }
+
+    /// Takes note of `word` if it names a program.
+    pub(super) fn learn(&mut self, word: &str) {
         let name = word.rsplit('/').next().unwrap_or(word);
+        let is_named = |program: &&str| match program.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *program,
+        };
         let found = FAMILIES.iter().find(|family| {
-            family
-                .programs
-                .iter()
-                .any(|program| match program.strip_suffix('*') {
-                    Some(start) => name.starts_with(start),
-                    None => name == *program,
-                })
-                && (family.subcommand.is_empty()
-                    || words.iter().any(|word| word == family.subcommand))
+            (self.is_login || !family.is_login_only) && family.programs.iter().any(is_named)
         });
         if let Some(family) = found {
             self.family = Some(family);

@@ -1,0 +1,57 @@
+# `make try` runs the main job on this host, `make test` all stages of the tests. Both set up what they
+# need on Debian 12 with a Rust toolchain.
+
+BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) clang-format iproute2 nftables iputils-ping libcap2-bin util-linux \
+	procps qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates
+
+# As root there may be no sudo, and as somebody else it is needed.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+CARGO ?= cargo
+
+.PHONY: help try test setup-build setup-test check unit kernel vm
+
+help:
+	@echo 'make try     build, observe this host while it fetches package lists, print the report'
+	@echo 'make test    every test: check unit kernel vm'
+	@echo 'make check   formats, lints, documentation'
+	@echo 'make unit    tests without root'
+	@echo 'make kernel  tests of the hooks that this kernel has (root)'
+	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
+
+setup-build:
+	@packaging/need-packages $(BUILD_PACKAGES)
+
+setup-test:
+	@packaging/need-packages $(TEST_PACKAGES)
+
+try: setup-build
+	$(CARGO) build --release
+	$(SUDO) packaging/try target/release/egress-baseline
+
+test: check unit kernel vm
+	@echo 'all stages passed: check unit kernel vm'
+
+check: setup-test
+	$(CARGO) fmt --check
+	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/hooks/*.h
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+
+unit: setup-test
+	$(CARGO) test
+
+# One at a time, since each starts an observer of the whole host. What every machine has must not be
+# skipped; what this kernel lacks is listed at the end of the output.
+kernel: setup-test
+	$(CARGO) build --tests --bins
+	$(CARGO) test --test kernel --no-run
+	$(SUDO) env PATH="$$PATH" EGRESS_BACKEND=cgroup EGRESS_TEST_REQUIRE="$(KERNEL_REQUIRE)" \
+		$(CARGO) test --test kernel -- --test-threads=1
+
+KERNEL_REQUIRE ?= root,btf,cgroup
+
+vm: setup-test
+	$(CARGO) build --bins
+	$(CARGO) test --test kernel --no-run
+	tests/vm/run 6.1

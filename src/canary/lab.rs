@@ -1,0 +1,254 @@
+//! Two network namespaces joined by a cable that leads nowhere else.
+//!
+//! The namespaces have no name and are held open by descriptors alone, so that they vanish with
+//! the process that built them, however it ends.
+#![expect(
+    unsafe_code,
+    reason = "a child moves into the namespace between fork and exec"
+)]
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    net::{Ipv4Addr, Ipv6Addr},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        linux::fs::MetadataExt,
+        unix::process::CommandExt,
+    },
+    process::{Command, Stdio},
+    thread,
+};
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+use super::{
+    isolation::{Isolation, NotIsolated},
+    peer::Peer,
+};
+
+/// The maker's address.
+pub const MAKER_ADDRESS4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// The peer's address.
+pub const PEER_ADDRESS4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The maker's IPv6 address.
+pub const MAKER_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
+/// The peer's IPv6 address.
+pub const PEER_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
+/// A port of the peer that accepts connections and takes datagrams, and is no kind's own.
+pub const OPEN_PORT: u16 = 20_777;
+
+/// Packets for it reach the peer, which drops them.
+pub(super) const SILENT4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
+pub(super) const SILENT6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 3);
+/// A packet filter refuses it, if the laboratory has one.
+pub(super) const FIREWALLED4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);
+pub(super) const BROADCAST4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 255);
+pub(super) const MULTICAST4: Ipv4Addr = Ipv4Addr::new(239, 77, 0, 1);
+pub(super) const MULTICAST6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0, 0x77);
+pub(super) const NO_ROUTE4: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
+pub(super) const NO_ROUTE6: Ipv6Addr = Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const UNREACHABLE4: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
+pub(super) const UNREACHABLE6: Ipv6Addr = Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const BLACKHOLE4: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 1);
+pub(super) const BLACKHOLE6: Ipv6Addr = Ipv6Addr::new(0xfd80, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const PROHIBITED4: Ipv4Addr = Ipv4Addr::new(10, 81, 0, 1);
+pub(super) const PROHIBITED6: Ipv6Addr = Ipv6Addr::new(0xfd81, 0, 0, 0, 0, 0, 0, 1);
+
+pub(super) const MAKER_DEVICE: &str = "canary0";
+const PEER_DEVICE: &str = "canary1";
+pub(super) const MAKER_MAC: [u8; 6] = [2, 0, 0, 0, 0x77, 1];
+pub(super) const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0x77, 2];
+
+/// Why a laboratory could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// No namespace could be made.
+    #[error("make a network namespace: {0}")]
+    Namespace(io::Error),
+    /// `ip` failed.
+    #[error("set up the laboratory's network: `ip`: {0}")]
+    Network(String),
+    /// A setting of the new namespace could not be changed.
+    #[error("set {path}: {cause}")]
+    Setting {
+        /// Its file.
+        path: &'static str,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A namespace that was just made is not isolated.
+    #[error("the new network namespace is not isolated: {0}")]
+    NotIsolated(#[from] NotIsolated),
+    /// The peer could not be started.
+    #[error("start the laboratory's peer: {0}")]
+    Peer(String),
+}
+
+/// A maker's namespace, and a peer behind a cable that answers as the kinds need it.
+#[derive(Debug)]
+pub struct Lab {
+    maker: OwnedFd,
+    _peer: Peer,
+}
+
+impl Lab {
+    /// Builds one; needs root and the program `ip`.
+    pub fn build() -> Result<Self, LabError> {
+        let maker = new_namespace()?;
+        let peer = new_namespace()?;
+        let peer_path = format!("/proc/{}/fd/{}", std::process::id(), peer.as_raw_fd());
+        within(&maker, || {
+            set("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;
+            configure(&maker_network(&peer_path))?;
+            install_packet_filter();
+            Ok(())
+        })?;
+        within(&peer, || configure(&peer_network()))?;
+        for namespace in [&maker, &peer] {
+            within(namespace, || {
+                set("/proc/sys/net/ipv4/tcp_fastopen", "3")?;
+                Isolation::prove().map(drop).map_err(LabError::from)
+            })?;
+        }
+        let service = Peer::start(&peer)?;
+        Ok(Self {
+            maker,
+            _peer: service,
+        })
+    }
+
+    /// Makes `command` start in the maker's namespace.
+    pub fn place(&self, command: &mut Command) -> io::Result<()> {
+        let namespace = self.maker.try_clone()?;
+        // SAFETY: between fork and exec the closure makes one system call and touches no memory
+        // but its own.
+        unsafe {
+            command.pre_exec(move || Ok(enter(&namespace)?));
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on a thread in the maker's namespace, with the proof that it is isolated.
+    pub fn run_inside<T: Send>(
+        &self,
+        work: impl FnOnce(&Isolation) -> T + Send,
+    ) -> Result<T, LabError> {
+        within(&self.maker, || Ok(work(&Isolation::prove()?)))
+    }
+
+    /// Inode of the maker's network namespace.
+    pub fn namespace_inode(&self) -> io::Result<u64> {
+        Ok(File::from(self.maker.try_clone()?).metadata()?.st_ino())
+    }
+}
+
+fn enter(namespace: &OwnedFd) -> rustix::io::Result<()> {
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+}
+
+fn new_namespace() -> Result<OwnedFd, LabError> {
+    on_a_thread(|| {
+        // SAFETY: a network namespace is all that is unshared; no descriptor table is.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
+            .map_err(|errno| LabError::Namespace(errno.into()))?;
+        File::open("/proc/thread-self/ns/net")
+            .map(OwnedFd::from)
+            .map_err(LabError::Namespace)
+    })
+}
+
+/// Runs `work` on a thread that is in `namespace` and gone afterwards.
+pub(super) fn within<T: Send>(
+    namespace: &OwnedFd,
+    work: impl FnOnce() -> Result<T, LabError> + Send,
+) -> Result<T, LabError> {
+    on_a_thread(|| {
+        enter(namespace).map_err(|errno| LabError::Namespace(errno.into()))?;
+        work()
+    })
+}
+
+fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, LabError> + Send) -> Result<T, LabError> {
+    thread::scope(|scope| scope.spawn(work).join())
+        .unwrap_or_else(|_| Err(LabError::Namespace(io::Error::other("its thread panicked"))))
+}
+
+fn set(path: &'static str, value: &str) -> Result<(), LabError> {
+    fs::write(path, value).map_err(|cause| LabError::Setting { path, cause })
+}
+
+fn text_of_mac(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// What `ip -batch` reads in the maker's namespace.
+fn maker_network(peer_namespace: &str) -> String {
+    let (own, other) = (text_of_mac(MAKER_MAC), text_of_mac(PEER_MAC));
+    // No link-local addresses and no duplicate address detection: the kernel then sends nothing by
+    // itself, and addresses can be used at once.
+    format!(
+        "link set lo up
+link add {MAKER_DEVICE} address {own} type veth peer name {PEER_DEVICE} address {other} netns {peer_namespace}
+link set {MAKER_DEVICE} addrgenmode none
+link set {MAKER_DEVICE} up
+address add {MAKER_ADDRESS4}/24 broadcast {BROADCAST4} dev {MAKER_DEVICE}
+address add {MAKER_ADDRESS6}/64 dev {MAKER_DEVICE} nodad
+neighbour add {SILENT4} lladdr {other} dev {MAKER_DEVICE} nud permanent
+neighbour add {SILENT6} lladdr {other} dev {MAKER_DEVICE} nud permanent
+route add {MULTICAST4}/32 dev {MAKER_DEVICE}
+route add unreachable {UNREACHABLE4}/32
+route add unreachable {UNREACHABLE6}/128
+route add blackhole {BLACKHOLE4}/32
+route add blackhole {BLACKHOLE6}/128
+route add prohibit {PROHIBITED4}/32
+route add prohibit {PROHIBITED6}/128
+"
+    )
+}
+
+fn peer_network() -> String {
+    format!(
+        "link set lo up
+link set {PEER_DEVICE} addrgenmode none
+link set {PEER_DEVICE} up
+address add {PEER_ADDRESS4}/24 broadcast {BROADCAST4} dev {PEER_DEVICE}
+address add {PEER_ADDRESS6}/64 dev {PEER_DEVICE} nodad
+"
+    )
+}
+
+fn configure(batch: &str) -> Result<(), LabError> {
+    Isolation::prove()?;
+    let output = fed(Command::new("ip").args(["-batch", "-"]), batch)
+        .map_err(|cause| LabError::Network(cause.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(LabError::Network(message))
+}
+
+/// Best effort: the kind that needs it says so when it is not there.
+fn install_packet_filter() {
+    let rules = format!(
+        "table ip canary {{ chain output {{ type filter hook output priority 0; \
+         ip daddr {FIREWALLED4} drop; }}; }}"
+    );
+    if Isolation::prove().is_ok() {
+        drop(fed(Command::new("nft").args(["-f", "-"]), &rules));
+    }
+}
+
+fn fed(command: &mut Command, input: &str) -> io::Result<std::process::Output> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that fails early closes its input: its own message says more than EPIPE.
+        drop(stdin.write_all(input.as_bytes()));
+    }
+    child.wait_with_output()
+}

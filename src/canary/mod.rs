@@ -1,0 +1,25 @@
+//! Makes one flow of each kind, so that it can be proved which of them an observer sees.
+//!
+//! Every flow is made inside a network namespace that leads nowhere: [`Lab`] builds one, and
+//! [`Isolation`] is the proof, without which nothing here sends.
+
+mod icmp;
+mod isolation;
+mod kind;
+mod lab;
+mod local;
+mod other;
+mod packet;
+mod peer;
+mod raw;
+mod ring;
+mod socket;
+mod tcp;
+mod udp;
+mod udp_paths;
+
+pub use isolation::{Isolation, NotIsolated};
+pub use kind::{Expected, Group, Kind, Made, NotMade, Scope, kind_named, kinds};
+pub use lab::{
+    Lab, LabError, MAKER_ADDRESS4, MAKER_ADDRESS6, OPEN_PORT, PEER_ADDRESS4, PEER_ADDRESS6,
+};

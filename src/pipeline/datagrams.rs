@@ -1,0 +1,106 @@
+//! Datagrams: counts from the kernel, and calls that should have ended in a packet.
+
+use std::collections::BTreeMap;
+
+use super::sums::{Part, SourcePort};
+use crate::model::{BootClock, DatagramCount, Endpoint, Outcome, Sender, Timestamp};
+
+/// What was sent, if anything was.
+pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
+    if count.sent == 0 {
+        return None;
+    }
+    let outcome = if count.errno == 0 {
+        Outcome::Sent
+    } else {
+        Outcome::of_errno(count.errno)
+    };
+    Some(Part {
+        sender: count.sender,
+        remote: count.remote,
+        outcome,
+        errno: (count.errno != 0).then_some(count.errno),
+        first: clock.at(count.first_boot_ns),
+        last: clock.at(count.last_boot_ns),
+        attempts: count.sent,
+        bytes_out: Some(count.bytes),
+        bytes_in: None,
+        duration: None,
+        source_port: SourcePort::of(count.source_port),
+    })
+}
+
+#[derive(Debug)]
+struct Balance {
+    /// Calls that were begun, less the packets that were seen.
+    calls: i64,
+    first: Timestamp,
+    last: Timestamp,
+    /// The drain that it was last seen in.
+    drain: u64,
+}
+
+/// Calls whose packet was not seen (yet: a call and its packet may fall into two drains).
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    balances: BTreeMap<(Sender, Endpoint), Balance>,
+    drains: u64,
+}
+
+impl Unanswered {
+    pub(super) fn take(&mut self, count: &DatagramCount, clock: BootClock) {
+        let key = (count.sender, count.remote);
+        if count.begun == 0 && !self.balances.contains_key(&key) {
+            return;
+        }
+        let balance = self.balances.entry(key).or_insert_with(|| Balance {
+            calls: 0,
+            first: clock.at(count.first_boot_ns),
+            last: clock.at(count.last_boot_ns),
+            drain: 0,
+        });
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        balance.calls = balance
+            .calls
+            .saturating_add(number(count.begun))
+            .saturating_sub(number(count.sent));
+        balance.last = clock.at(count.last_boot_ns);
+        balance.drain = self.drains;
+        if balance.calls == 0 {
+            self.balances.remove(&key);
+        }
+    }
+
+    /// All counts of one drain were taken in.
+    pub(super) fn drained(&mut self) {
+        self.drains += 1;
+    }
+
+    /// Calls that were refused: no packet followed them, in their own drain or in the next.
+    pub(super) fn refused(&mut self, is_last: bool) -> Vec<Part> {
+        let mut refused = Vec::new();
+        let drains = self.drains;
+        self.balances.retain(|(sender, remote), balance| {
+            if balance.drain + 2 > drains && !is_last {
+                return true;
+            }
+            if let Ok(attempts @ 1..) = u64::try_from(balance.calls) {
+                refused.push(Part {
+                    sender: *sender,
+                    remote: *remote,
+                    outcome: Outcome::Failed,
+                    errno: None,
+                    first: balance.first,
+                    last: balance.last,
+                    attempts,
+                    bytes_out: None,
+                    bytes_in: None,
+                    duration: None,
+                    source_port: SourcePort::Unknown,
+                });
+            }
+            false
+        });
+        refused
+    }
+}

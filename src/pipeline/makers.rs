@@ -1,0 +1,275 @@
+//! Who made a flow: process images and cgroups that the kernel reported, as identities.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{ProcessFacts, Scope};
+use crate::{
+    identity::{application_of, is_interpreter, redact_argv, run_of, slice_uid_of},
+    model::{
+        Ancestor, BootClock, CgroupSeen, Executable, IdentityRecord, Process, ProcessImage,
+        ProcessKey, Protocol, RawIdentity, Sender, text_of_bytes,
+    },
+};
+
+/// Process images that are kept; those that were at rest for longest are forgotten first.
+const MOST_PROCESSES: usize = 65_536;
+
+/// Cgroups that are kept. A host has thousands at most; those of finished services are let go.
+const MOST_CGROUPS: usize = 65_536;
+
+#[derive(Debug)]
+struct Known {
+    process: Arc<Process>,
+    used: u64,
+}
+
+/// What may differ between flows of one process image: uid, cgroup; of the kernel: protocol.
+type Variant = (u32, u64, Option<u8>);
+
+/// The maker of a flow.
+#[derive(Debug)]
+pub(super) struct Maker {
+    pub(super) process: Option<Arc<Process>>,
+    pub(super) identity: Arc<IdentityRecord>,
+    /// It was a process, but which one is not known.
+    pub(super) is_unknown: bool,
+}
+
+/// Everything known of those who make flows.
+#[derive(Debug)]
+pub(super) struct Makers {
+    scope: Scope,
+    accounts: BTreeMap<u32, String>,
+    processes: HashMap<ProcessKey, Known>,
+    cgroups: HashMap<u64, String>,
+    identities: HashMap<ProcessKey, BTreeMap<Variant, Arc<IdentityRecord>>>,
+    forgotten: Vec<ProcessKey>,
+    flushes: u64,
+}
+
+impl Makers {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            accounts: BTreeMap::new(),
+            processes: HashMap::new(),
+            cgroups: HashMap::new(),
+            identities: HashMap::new(),
+            forgotten: Vec::new(),
+            flushes: 0,
+        }
+    }
+
+    pub(super) fn set_accounts(&mut self, accounts: BTreeMap<u32, String>) {
+        if self.accounts != accounts {
+            self.accounts = accounts;
+            self.identities.clear();
+        }
+    }
+
+    pub(super) fn learn_cgroup(&mut self, cgroup: CgroupSeen) {
+        if self.cgroups.len() >= MOST_CGROUPS {
+            self.cgroups.clear();
+        }
+        self.cgroups.insert(cgroup.id, text_of_bytes(&cgroup.path));
+    }
+
+    pub(super) fn cgroup_path(&self, id: u64) -> Option<String> {
+        self.cgroups.get(&id).cloned()
+    }
+
+    pub(super) fn learn_process(
+        &mut self,
+        image: ProcessImage,
+        clock: BootClock,
+        facts: ProcessFacts,
+    ) {
+        let key = image.key;
+        let process = Arc::new(self.process_of(image, clock, facts));
+        self.processes.insert(
+            key,
+            Known {
+                process,
+                used: self.flushes,
+            },
+        );
+        self.identities.remove(&key);
+    }
+
+    fn process_of(&self, image: ProcessImage, clock: BootClock, facts: ProcessFacts) -> Process {
+        let executable = executable_of(&image, facts);
+        let nobody = |id: u32| (id != u32::MAX).then_some(id);
+        let words: Vec<_> = image.argv.iter().map(|word| text_of_bytes(word)).collect();
+        let words = if self.scope.full_command_lines {
+            words
+        } else {
+            redact_argv(&words)
+        };
+        let has_arguments = !words.is_empty() && !image.flags.argv_unreadable;
+        Process {
+            host: self.scope.host.clone(),
+            key: Some(image.key),
+            boot_id: self.scope.boot_id.clone(),
+            pid: Some(image.key.pid),
+            ppid: Some(image.ppid),
+            started: Some(clock.at(image.key.started_boot_ns)),
+            exe: executable,
+            comm: Some(text_of_bytes(&image.comm)),
+            cmdline: has_arguments
+                .then(|| shlex::try_join(words.iter().map(String::as_str)).ok())
+                .flatten(),
+            argv: has_arguments.then_some(words),
+            argv_truncated: image.flags.argv_truncated,
+            working_directory: (!image.directory.is_empty())
+                .then(|| text_of_bytes(&image.directory)),
+            ancestors: image.ancestors,
+            uid: Some(image.uid),
+            euid: Some(image.euid),
+            login_uid: nobody(image.login_uid),
+            audit_session: nobody(image.audit_session),
+            tty: (!image.tty.is_empty()).then(|| text_of_bytes(&image.tty)),
+            cgroup_id: Some(image.cgroup_id),
+            cgroup_path: self.cgroup_path(image.cgroup_id),
+            namespaces: Some(image.namespaces),
+        }
+    }
+
+    /// Who the sender is.
+    pub(super) fn maker_of(&mut self, sender: &Sender, protocol: Option<u8>) -> Maker {
+        let is_kernel = sender.process.pid == 0;
+        let known = self.processes.get_mut(&sender.process);
+        let process = known.map(|known| {
+            known.used = self.flushes;
+            Arc::clone(&known.process)
+        });
+        let is_unknown = process.is_none() && !is_kernel;
+        let variant = (sender.uid, sender.cgroup_id, protocol.filter(|_| is_kernel));
+        let variants = self.identities.get(&sender.process);
+        if let Some(identity) = variants.and_then(|variants| variants.get(&variant)) {
+            return Maker {
+                process,
+                identity: Arc::clone(identity),
+                is_unknown,
+            };
+        }
+        let identity = Arc::new(self.identity_of(sender, protocol, process.as_deref()));
+        if !is_unknown {
+            let variants = self.identities.entry(sender.process).or_default();
+            variants.insert(variant, Arc::clone(&identity));
+        }
+        Maker {
+            process,
+            identity,
+            is_unknown,
+        }
+    }
+
+    fn identity_of(
+        &self,
+        sender: &Sender,
+        protocol: Option<u8>,
+        process: Option<&Process>,
+    ) -> IdentityRecord {
+        let mut raw = RawIdentity {
+            host: self.scope.host.clone(),
+            ..RawIdentity::default()
+        };
+        if sender.process.pid == 0 {
+            raw.exe = Some(format!("kernel:{}", Protocol(protocol).word(None)));
+        } else {
+            raw.uid = Some(sender.uid);
+            raw.user = self.accounts.get(&sender.uid).cloned();
+            raw.cgroup_path = self.cgroup_path(sender.cgroup_id);
+            raw.slice_user = raw
+                .cgroup_path
+                .as_deref()
+                .and_then(slice_uid_of)
+                .and_then(|uid| self.accounts.get(&uid).cloned());
+        }
+        if let Some(exe) = process.and_then(|process| process.exe.as_ref()) {
+            raw.exe = Some(exe.path.clone());
+            raw.is_deleted = exe.is_deleted;
+            raw.is_memfd = exe.is_memfd;
+            raw.is_foreign = exe.is_foreign;
+        }
+        if let Some(process) = process
+            && raw.exe.as_deref().is_some_and(is_interpreter)
+        {
+            raw.interpreter_argv.clone_from(&process.argv);
+            raw.interpreter_directory
+                .clone_from(&process.working_directory);
+        }
+        let application = application_of(&raw);
+        let run = run_of(
+            &application.context,
+            Some(sender.cgroup_id),
+            self.scope.boot_id.as_deref(),
+            process.and_then(|process| process.key),
+            process.map_or::<&[Ancestor], _>(&[], |process| &process.ancestors),
+        );
+        IdentityRecord {
+            raw,
+            application,
+            run,
+        }
+    }
+
+    pub(super) fn forgotten(&mut self) -> Vec<ProcessKey> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// A flush is over: forgets what was at rest for longest, if there is too much.
+    pub(super) fn rest(&mut self) {
+        self.flushes += 1;
+        if self.processes.len() <= MOST_PROCESSES {
+            return;
+        }
+        let mut ages: Vec<_> = self
+            .processes
+            .iter()
+            .map(|(key, known)| (known.used, *key))
+            .collect();
+        ages.sort_unstable();
+        // A quarter at once, so that this is not done at each flush.
+        for (_, key) in ages.into_iter().take(MOST_PROCESSES / 4) {
+            self.processes.remove(&key);
+            self.forgotten.push(key);
+        }
+        self.identities.clear();
+    }
+}
+
+/// `kworker/u4:2` → `kernel:kworker`: numbers of workers are no identity.
+fn kernel_thread_name(comm: &[u8]) -> String {
+    let text = text_of_bytes(comm);
+    let name = text.split('/').next().unwrap_or_default();
+    format!(
+        "kernel:{}",
+        name.trim_end_matches(|character: char| character.is_ascii_digit())
+    )
+}
+
+fn executable_of(image: &ProcessImage, facts: ProcessFacts) -> Option<Executable> {
+    if image.flags.kernel_thread {
+        let path = kernel_thread_name(&image.comm);
+        return Some(Executable {
+            path,
+            ..Executable::default()
+        });
+    }
+    if image.exe.is_empty() {
+        return None;
+    }
+    Some(Executable {
+        path: text_of_bytes(&image.exe),
+        device: Some(image.exe_device),
+        inode: Some(image.exe_inode),
+        is_deleted: image.flags.exe_deleted && !image.flags.exe_pseudo,
+        is_memfd: image.flags.exe_pseudo,
+        is_truncated: image.flags.exe_truncated,
+        is_foreign: facts.is_foreign,
+    })
+}

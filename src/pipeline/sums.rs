@@ -1,0 +1,140 @@
+//! Attempts that are alike, summed over one flush interval.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::model::{Destination, Endpoint, Flow, Outcome, Protocol, Sender, Timestamp};
+
+/// Most sums that are kept between two flushes; what is more is counted as lost.
+const MOST_SUMS: usize = 200_000;
+
+/// Some attempts of one sender to one destination with one outcome.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) sender: Sender,
+    pub(super) remote: Endpoint,
+    pub(super) outcome: Outcome,
+    pub(super) errno: Option<i32>,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+    pub(super) attempts: u64,
+    pub(super) bytes_out: Option<u64>,
+    pub(super) bytes_in: Option<u64>,
+    pub(super) duration: Option<Duration>,
+    pub(super) source_port: SourcePort,
+}
+
+/// The source port of several attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourcePort {
+    Unknown,
+    One(u16),
+    Several,
+}
+
+impl SourcePort {
+    pub(super) fn of(port: u16) -> Self {
+        if port == 0 {
+            Self::Unknown
+        } else {
+            Self::One(port)
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, port) | (port, Self::Unknown) => port,
+            (Self::One(one), Self::One(another)) if one == another => self,
+            _ => Self::Several,
+        }
+    }
+}
+
+fn sum(left: Option<u64>, right: Option<u64>) -> Option<u64> {
+    match (left, right) {
+        (None, value) | (value, None) => value,
+        (Some(left), Some(right)) => Some(left.saturating_add(right)),
+    }
+}
+
+impl Part {
+    pub(super) fn destination(&self) -> Destination {
+        Destination {
+            name: None,
+            address: self.remote.address,
+            port: port_of(&self.remote),
+            protocol: Protocol(self.remote.protocol),
+        }
+    }
+
+    pub(super) fn flow(&self, socket_cgroup: Option<String>) -> Flow {
+        Flow {
+            flow_id: None,
+            start: self.first,
+            end: Some(self.last),
+            socket_uid: Some(self.sender.socket_uid),
+            socket_cgroup,
+            network_namespace: Some(self.sender.network_namespace),
+            source_port: match self.source_port {
+                SourcePort::One(port) => Some(port),
+                SourcePort::Unknown | SourcePort::Several => None,
+            },
+            address: self.remote.address,
+            port: port_of(&self.remote),
+            protocol: Protocol(self.remote.protocol),
+            name: None,
+            outcome: self.outcome,
+            errno: self.errno,
+            state: None,
+            attempts: self.attempts,
+            bytes_out: self.bytes_out,
+            bytes_in: self.bytes_in,
+            duration: self.duration,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.bytes_out = sum(self.bytes_out, other.bytes_out);
+        self.bytes_in = sum(self.bytes_in, other.bytes_in);
+        self.duration = match (self.duration, other.duration) {
+            (None, duration) | (duration, None) => duration,
+            (Some(left), Some(right)) => Some(left.saturating_add(right)),
+        };
+        self.source_port = self.source_port.and(other.source_port);
+    }
+}
+
+fn port_of(remote: &Endpoint) -> Option<u16> {
+    Protocol(remote.protocol).has_ports().then_some(remote.port)
+}
+
+type Key = (Sender, Endpoint, Outcome, Option<i32>);
+
+/// Sums by sender, destination and outcome; in order, so that a replay writes the same rows.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    parts: BTreeMap<Key, Part>,
+}
+
+impl Sums {
+    /// Adds to the sum of what is alike; false if there is no room for one more sum.
+    pub(super) fn add(&mut self, part: Part) -> bool {
+        let key = (part.sender, part.remote, part.outcome, part.errno);
+        if let Some(sum) = self.parts.get_mut(&key) {
+            sum.merge(&part);
+            return true;
+        }
+        if self.parts.len() >= MOST_SUMS {
+            return false;
+        }
+        self.parts.insert(key, part);
+        true
+    }
+
+    /// All sums; the next interval begins at nothing.
+    pub(super) fn take(&mut self) -> Vec<Part> {
+        std::mem::take(&mut self.parts).into_values().collect()
+    }
+}

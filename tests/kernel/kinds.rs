@@ -1,0 +1,247 @@
+//! One trial for each kind of flow: what was made against what was recorded.
+
+use std::{fs, net::IpAddr, sync::LazyLock};
+
+use egress_baseline::{
+    canary::{Expected, Group, Kind, Made, Scope, kinds},
+    model::Outcome,
+};
+use libtest_mimic::{Completion, Failed, Trial};
+
+use super::{
+    child::Report,
+    dump::{Flow, destination, listed, shown},
+    requirements::not_tried,
+    session::{Session, session},
+    workshop::Run,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    kinds()
+        .iter()
+        .map(|kind| {
+            Trial::ignorable_test(format!("{} is recorded as it was made", kind.name), || {
+                judge(kind)
+            })
+        })
+        .chain([Trial::test(
+            "a peer that only answers makes no flow",
+            peer_makes_no_flow,
+        )])
+        .collect()
+}
+
+fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
+    let session = session()?;
+    let run = session
+        .makers
+        .get(kind.name)
+        .ok_or("it was not made")?
+        .clone()?;
+    let made = match &run.report {
+        Report::Made(made) => *made,
+        Report::Lacking(what) => return not_tried(kind.name, kind.group.word(), what),
+        other => return Err(format!("it could not be made: {other:?}").into()),
+    };
+    let flows = session.dump.flows_of(run.pid);
+    let Some(rule) = rule_for(kind, &made, &session.backend) else {
+        return match flows.as_slice() {
+            [] => Ok(Completion::Completed),
+            some => Err(format!("expected no flow, recorded:\n{}", listed(some)).into()),
+        };
+    };
+    let [flow] = flows.as_slice() else {
+        return Err(format!("expected one flow: {rule}\nrecorded:\n{}", listed(&flows)).into());
+    };
+    let faults = faults(flow, &rule, &run, session);
+    if faults.is_empty() {
+        return Ok(Completion::Completed);
+    }
+    Err(format!("{}\nexpected: {rule}\nrecorded: {flow}", faults.join("; ")).into())
+}
+
+/// What a number must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Number {
+    Exactly(u64),
+    OneOf(u64, u64),
+    AtLeast(u64),
+}
+
+impl Number {
+    fn holds(&self, found: u64) -> bool {
+        match self {
+            Self::Exactly(number) => found == *number,
+            Self::OneOf(one, other) => found == *one || found == *other,
+            Self::AtLeast(number) => found >= *number,
+        }
+    }
+}
+
+/// What must have been recorded of a kind by a backend on this kernel.
+struct Rule {
+    proto: String,
+    address: Option<IpAddr>,
+    port: Option<u16>,
+    state: Outcome,
+    attempts: Number,
+    bytes_out: Number,
+    bytes_in: u64,
+    /// None where the backend cannot know it.
+    errno: Option<Option<i32>>,
+    source_port: Option<u16>,
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} {} attempts={:?} out={:?} in={} state={} errno={} src_port={}",
+            self.proto,
+            destination(self.address, self.port),
+            self.attempts,
+            self.bytes_out,
+            self.bytes_in,
+            self.state,
+            self.errno.map_or_else(|| "any".to_owned(), shown),
+            shown(self.source_port)
+        )
+    }
+}
+
+/// None where nothing must be recorded.
+fn rule_for(kind: &Kind, made: &Made, backend: &str) -> Option<Rule> {
+    // By default what stays on the maker's own addresses is not recorded.
+    if kind.scope != Scope::Egress {
+        return None;
+    }
+    let rule = seen_fully(&kind.expected()?, made);
+    match backend {
+        "kprobe" => Some(rule),
+        _ => seen_by_fallback(kind, made, rule),
+    }
+}
+
+/// The kprobe backend sees the call itself and its result.
+fn seen_fully(expected: &Expected, made: &Made) -> Rule {
+    Rule {
+        proto: expected.protocol.word(expected.address),
+        address: expected.address,
+        port: expected.port,
+        state: expected.outcome,
+        attempts: Number::Exactly(made.attempts),
+        bytes_out: Number::Exactly(made.bytes_out),
+        bytes_in: made.bytes_in,
+        errno: Some(made.errno),
+        source_port: made.source_port,
+    }
+}
+
+/// The fallback sees neither the result of a call nor a call whose socket is not connected and not
+/// UDP; of such it sees the packets.
+fn seen_by_fallback(kind: &Kind, made: &Made, rule: Rule) -> Option<Rule> {
+    if made.packets != made.attempts && made.packets > 0 {
+        return Some(Rule {
+            attempts: Number::OneOf(made.attempts, made.packets),
+            ..rule
+        });
+    }
+    let is_refused_here = rule.state.is_failure() && made.packets == 0;
+    match (kind.group, kind.name) {
+        (Group::Packet, _) if !has_send_tracepoint() => None,
+        // Nothing leaves, and no hook sees the call.
+        (Group::Ping | Group::Raw, _) if is_refused_here => None,
+        (Group::Udp | Group::Firewall, _) if is_refused_here => Some(Rule {
+            state: Outcome::Failed,
+            errno: Some(None),
+            ..rule
+        }),
+        (Group::Tcp, name) if fails_before_syn(name) => Some(Rule {
+            state: Outcome::Failed,
+            errno: Some(None),
+            ..rule
+        }),
+        (Group::Sctp | Group::Dccp, _) => Some(Rule {
+            attempts: Number::AtLeast(made.attempts),
+            bytes_out: Number::AtLeast(made.bytes_out),
+            ..rule
+        }),
+        _ => Some(rule),
+    }
+}
+
+fn fails_before_syn(name: &str) -> bool {
+    ["-no-route", "-unreachable", "-blackhole", "-denied"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+/// Whether this kernel tells of sends that no other hook of the fallback sees.
+fn has_send_tracepoint() -> bool {
+    static HAS: LazyLock<bool> = LazyLock::new(|| {
+        fs::read("/sys/kernel/btf/vmlinux").is_ok_and(|types| {
+            let name = b"btf_trace_sock_send_length\0";
+            types.windows(name.len()).any(|window| window == name)
+        })
+    });
+    *HAS
+}
+
+fn faults(flow: &Flow, rule: &Rule, run: &Run, session: &Session) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut claim = |holds: bool, what: &str| {
+        if !holds {
+            faults.push(what.to_owned());
+        }
+    };
+    claim(flow.exe.as_deref() == Some(&run.exe_text()), "executable");
+    claim(flow.ppid == Some(std::process::id()), "parent");
+    claim(flow.uid == Some(0), "user");
+    claim(flow.socket_uid == Some(0), "user of the socket");
+    claim(
+        flow.network_namespace.map(u64::from) == Some(session.namespace),
+        "network namespace",
+    );
+    claim(flow.proto == rule.proto, "protocol");
+    claim(flow.dst_ip == rule.address, "address");
+    claim(flow.dst_port == rule.port, "port");
+    claim(flow.state == rule.state.word(), "outcome");
+    claim(rule.attempts.holds(flow.attempts), "attempts");
+    claim(
+        rule.bytes_out.holds(flow.bytes_out.unwrap_or(0)),
+        "bytes out",
+    );
+    claim(flow.bytes_in.unwrap_or(0) == rule.bytes_in, "bytes in");
+    claim(
+        rule.errno.is_none_or(|errno| flow.errno == errno),
+        "error number",
+    );
+    claim(
+        rule.source_port.is_none() || flow.src_port == rule.source_port,
+        "source port",
+    );
+    match session.dump.process_of(flow) {
+        Ok(process) => claim(process.argv == Some(run.argv_text()), "arguments"),
+        Err(_) => claim(false, "process record"),
+    }
+    faults
+}
+
+/// This very process is the peer: all that it may be seen doing is to write first where a kind
+/// asks for it.
+fn peer_makes_no_flow() -> Result<(), Failed> {
+    let session = session()?;
+    let own = session.dump.flows_of(std::process::id());
+    let stray: Vec<Flow> = own
+        .into_iter()
+        .filter(|flow| {
+            !kinds()
+                .iter()
+                .any(|kind| kind.scope == Scope::NoFlow && Some(kind.port()) == flow.dst_port)
+        })
+        .collect();
+    match stray.as_slice() {
+        [] => Ok(()),
+        some => Err(format!("recorded of the peer:\n{}", listed(some)).into()),
+    }
+}

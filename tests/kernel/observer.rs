@@ -1,0 +1,144 @@
+//! The program under test as a child.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Loading and attaching takes seconds in an emulated machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program under test.
+pub(crate) fn program() -> PathBuf {
+    env::var_os("EGRESS_BINARY").map_or_else(
+        || env!("CARGO_BIN_EXE_egress-baseline").into(),
+        PathBuf::from,
+    )
+}
+
+/// A running observer; ended when dropped.
+pub(crate) struct Observer {
+    child: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+/// How an observer ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Everything on standard error.
+    pub(crate) said: String,
+}
+
+impl Observer {
+    /// Starts `observe` and waits for the line that says that all hooks are attached.
+    pub(crate) fn start(database: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut observer = Self::launch(database, arguments)?;
+        loop {
+            match observer.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    let is_ready = line.starts_with("observing");
+                    observer.said.push(line);
+                    if is_ready {
+                        return Ok(observer);
+                    }
+                }
+                Err(_) => {
+                    return Err(format!(
+                        "the observer did not begin to observe; it said:\n{}",
+                        observer.said.join("\n")
+                    ));
+                }
+            }
+        }
+    }
+
+    fn launch(database: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut child = observe_command(database, arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|cause| format!("start {}: {cause}", program().display()))?;
+        let (sender, lines) = mpsc::channel();
+        if let Some(stderr) = child.stderr.take() {
+            thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Self {
+            child,
+            lines,
+            said: Vec::new(),
+        })
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn await_end(mut self) -> Result<Ended, String> {
+        // The reader ends with the observer's standard error, that is with the observer.
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.said.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    return Err("the observer does not end".to_owned());
+                }
+            }
+        }
+        let status = self.child.wait().map_err(|cause| cause.to_string())?;
+        Ok(Ended {
+            status,
+            said: self.said.join("\n"),
+        })
+    }
+
+    /// Sends `signal`, then waits for the end.
+    pub(crate) fn stop_with(self, signal: Signal) -> Result<Ended, String> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).map_err(|errno| format!("signal the observer: {errno}"))?;
+        self.await_end()
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// The command line of an observer.
+pub(crate) fn observe_command(database: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command
+        .arg("--db")
+        .arg(database)
+        .arg("observe")
+        .args(arguments);
+    command
+}
+
+/// Runs another command of the program on `database`.
+pub(crate) fn ask(database: &Path, arguments: &[&str]) -> Result<Output, String> {
+    Command::new(program())
+        .arg("--db")
+        .arg(database)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|cause| format!("start {}: {cause}", program().display()))
+}

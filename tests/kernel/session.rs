@@ -1,0 +1,134 @@
+//! The one observation in which everything happens that is compared afterwards.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs,
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use egress_baseline::canary::{Kind, kinds};
+use rustix::process::Signal;
+
+use super::{
+    churn::{self, Churn},
+    contexts::{self, Placed},
+    dump::Dump,
+    observer::Observer,
+    scenes::{self, Scene},
+    workshop::{Run, Workshop},
+};
+
+/// Makers that run at once: enough to overlap their waiting, few enough for an emulated machine.
+const MAKERS_AT_ONCE: usize = 4;
+
+/// What happened, and what was recorded of it.
+pub(crate) struct Session {
+    /// The backend that was in use.
+    pub(crate) backend: String,
+    /// Everything that was recorded.
+    pub(crate) dump: Dump,
+    /// The maker of each kind.
+    pub(crate) makers: BTreeMap<&'static str, Result<Run, String>>,
+    /// The short-lived processes.
+    pub(crate) churn: Result<Churn, String>,
+    /// The processes that are hard to identify.
+    pub(crate) scenes: BTreeMap<&'static str, Result<Scene, String>>,
+    /// The processes in cgroups of their own.
+    pub(crate) placed: BTreeMap<&'static str, Result<Placed, String>>,
+    /// The process that sent to very many places.
+    pub(crate) flood: Result<Run, String>,
+    /// Inode of the network namespace of the makers.
+    pub(crate) namespace: u64,
+}
+
+/// The session; made by the first trial that asks.
+pub(crate) fn session() -> Result<&'static Session, String> {
+    static SESSION: LazyLock<Result<Session, String>> = LazyLock::new(hold);
+    SESSION.as_ref().map_err(Clone::clone)
+}
+
+/// The backend to test: `EGRESS_BACKEND`, else what the program chooses.
+pub(crate) fn backend_asked_for() -> String {
+    env::var("EGRESS_BACKEND").unwrap_or_else(|_| "auto".to_owned())
+}
+
+fn hold() -> Result<Session, String> {
+    let workshop = Workshop::build()?;
+    let database = workshop.path().join("flows.db");
+    let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
+    let makers = run_makers(&workshop);
+    let churn = churn::run(&workshop);
+    let scenes = scenes::run_all(&workshop);
+    let placed = contexts::run_all(&workshop);
+    let flood = workshop.run(
+        "flood",
+        &[
+            "--part-flood",
+            &FLOOD_DATAGRAMS.to_string(),
+            &FLOOD_PORTS.to_string(),
+        ],
+    );
+    let ended = observer.stop_with(Signal::INT)?;
+    if !ended.status.success() {
+        return Err(format!(
+            "the observer ended with {}: {}",
+            ended.status, ended.said
+        ));
+    }
+    let dump = Dump::read(&database)?;
+    if let Some(keep) = env::var_os("EGRESS_KEEP_DATABASE") {
+        fs::copy(&database, keep).map_err(|cause| cause.to_string())?;
+    }
+    let backend = dump
+        .watch_periods
+        .first()
+        .and_then(|period| period.backend.clone())
+        .ok_or("the dump tells no backend")?;
+    let namespace = workshop.lab.namespace_inode();
+    Ok(Session {
+        backend,
+        dump,
+        makers,
+        churn,
+        scenes,
+        placed,
+        flood,
+        namespace: namespace.map_err(|cause| cause.to_string())?,
+    })
+}
+
+/// Datagrams of the flood, and the ports that they go to in turn.
+pub(crate) const FLOOD_DATAGRAMS: u64 = 50_000;
+/// See [`FLOOD_DATAGRAMS`].
+pub(crate) const FLOOD_PORTS: u64 = 25_000;
+
+/// The arguments of a maker; words that are hostile to whoever prints them come last.
+fn maker_arguments(kind: &Kind) -> Vec<OsString> {
+    ["--part-make", kind.name].map(OsString::from).to_vec()
+}
+
+/// Makes every kind, each in a process of its own.
+pub(crate) fn run_makers(workshop: &Workshop) -> BTreeMap<&'static str, Result<Run, String>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for _ in 0..MAKERS_AT_ONCE {
+            scope.spawn(|| {
+                while let Some(kind) = kinds().get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result =
+                        workshop.run(format!("make-{}", kind.name), &maker_arguments(kind));
+                    if let Ok(mut results) = results.lock() {
+                        results.insert(kind.name, result);
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_default()
+}

@@ -146,6 +146,7 @@ proptest! {
         let record = Record::Flow(Box::new(flow));
         let line = render_record(&record).unwrap();
         assert!(!line.contains('\n'));
+        assert_documented(&line);
         assert_eq!(parse_line(line.as_bytes()), Ok(Some(record)), "{line}");
     }
 }

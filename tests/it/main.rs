@@ -1,8 +1,14 @@
 //! Tests that need neither root nor kernel hooks.
 
+mod cli_explain;
+mod cli_help;
+mod cli_import;
+mod cli_report;
+mod cli_status;
 mod docs;
 mod exchange;
 mod exchange_flows;
 mod exchange_records;
 mod identity;
 mod replay;
+mod support_cli;

@@ -189,13 +189,14 @@ CREATE TABLE run (
 ) STRICT;
 
 -- AUTOINCREMENT: a flow's id is part of its name in dumps and must never be used twice.
+-- `process_id` is no declared reference: to drop a process SQLite would read all flows.
 CREATE TABLE flow (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   origin_id INTEGER NOT NULL REFERENCES origin (id),
   given_id TEXT,
   watch_period_id INTEGER NOT NULL REFERENCES watch_period (id),
   identity_id INTEGER NOT NULL REFERENCES identity (id),
-  process_id INTEGER REFERENCES process (id),
+  process_id INTEGER,
   run_id INTEGER REFERENCES run (id),
   destination_id INTEGER NOT NULL REFERENCES destination (id),
   address TEXT,

@@ -11,7 +11,9 @@ use proptest::{
     prelude::{BoxedStrategy, Strategy, any, proptest},
 };
 
-use crate::exchange_records::{address, count, filled, name_source, outcome, protocol, text, time};
+use crate::exchange_records::{
+    address, assert_documented, count, filled, name_source, outcome, protocol, text, time,
+};
 
 /// A name that a flow may have: what is an address literal is none.
 fn name() -> BoxedStrategy<Name> {

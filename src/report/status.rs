@@ -259,14 +259,14 @@ fn facts_of(report: &StatusReport) -> Facts {
     facts.add(
         "Rows",
         format!(
-            "{} ({} in the last covered day), {}, {}",
+            "{} ({} in the last day), {}, {}",
             counted(database.flows, "flow", "flows"),
             count(database.flows_last_day),
             counted(database.processes, "process image", "process images"),
             counted(
                 database.hour_rollups.saturating_add(database.run_rollups),
-                "hourly and run sum",
-                "hourly and run sums"
+                "rollup",
+                "rollups"
             ),
         ),
     );
@@ -302,12 +302,12 @@ fn write_coverage(
             until
         };
         let why = match gap.after {
-            Ending::Broken => "the observer broke off without an orderly end",
+            Ending::Broken => "the observer broke off",
             Ending::Orderly | Ending::Running => "the observer was stopped",
         };
         writeln!(
             out,
-            "  {WARNING}gap{WARNING:#}  {since} to {until}  ({length}; {why})"
+            "  {WARNING}gap{WARNING:#}  {since} to {until}  ({length}, {why})"
         )?;
     }
     Ok(())

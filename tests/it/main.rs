@@ -1,5 +1,10 @@
 //! Tests that need neither root nor kernel hooks.
 
+mod cli_explain;
+mod cli_help;
+mod cli_import;
+mod cli_report;
+mod cli_status;
 mod docs;
 mod exchange;
 mod exchange_flows;
@@ -15,4 +20,5 @@ mod store_prune;
 mod store_record;
 mod store_schema;
 mod store_sums;
+mod support_cli;
 mod support_store;

@@ -43,7 +43,8 @@ static __always_inline void sender_from_current(struct sender *sender,
 		return;
 	}
 	process_key_from_task(&sender->process, task);
-	sender->uid = (__u32)bpf_get_current_uid_gid();
+	/* The helper for it is not to be had in cgroup_skb before 6.18. */
+	sender->uid = BPF_CORE_READ(task, cred, uid.val);
 	sender->cgroup_id = cgroup_id(task_cgroup(task));
 }
 

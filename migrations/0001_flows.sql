@@ -189,13 +189,14 @@ CREATE TABLE run (
 ) STRICT;
 
 -- AUTOINCREMENT: a flow's id is part of its name in dumps and must never be used twice.
+-- `process_id` is no declared reference: to drop a process SQLite would read all flows.
 CREATE TABLE flow (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   origin_id INTEGER NOT NULL REFERENCES origin (id),
   given_id TEXT,
   watch_period_id INTEGER NOT NULL REFERENCES watch_period (id),
   identity_id INTEGER NOT NULL REFERENCES identity (id),
-  process_id INTEGER REFERENCES process (id),
+  process_id INTEGER,
   run_id INTEGER REFERENCES run (id),
   destination_id INTEGER NOT NULL REFERENCES destination (id),
   address TEXT,
@@ -439,19 +440,37 @@ FROM part AS p
 JOIN host AS h ON h.id = p.host_id
 GROUP BY p.host_id, p.day;
 
+-- Rollups are summed up before they are joined: no index leads from an identity to its hours.
 CREATE VIEW applications AS
+WITH sum AS (
+  SELECT
+    m.application_id,
+    COUNT(DISTINCT c.destination_id) AS destinations,
+    CAST(TOTAL(c.attempts) AS INTEGER) AS attempts,
+    MIN(c.first_ns) AS first_ns,
+    MAX(c.last_ns) AS last_ns
+  FROM contact_hour AS c
+  JOIN identity_application AS m ON m.identity_id = c.identity_id
+  GROUP BY m.application_id
+), identities AS (
+  SELECT
+    m.application_id,
+    COUNT(DISTINCT i.host_id) AS hosts,
+    COUNT(*) AS identities
+  FROM identity_application AS m
+  JOIN identity AS i ON i.id = m.identity_id
+  GROUP BY m.application_id
+)
 SELECT
   a.context,
   a.program,
   a.script,
-  COUNT(DISTINCT i.host_id) AS hosts,
-  COUNT(DISTINCT m.identity_id) AS identities,
-  COUNT(DISTINCT c.destination_id) AS destinations,
-  CAST(TOTAL(c.attempts) AS INTEGER) AS attempts,
-  MIN(c.first_ns) AS first_ns,
-  MAX(c.last_ns) AS last_ns
+  i.hosts,
+  i.identities,
+  ifnull(s.destinations, 0) AS destinations,
+  ifnull(s.attempts, 0) AS attempts,
+  s.first_ns,
+  s.last_ns
 FROM application AS a
-JOIN identity_application AS m ON m.application_id = a.id
-JOIN identity AS i ON i.id = m.identity_id
-LEFT JOIN contact_hour AS c ON c.identity_id = m.identity_id
-GROUP BY a.id;
+JOIN identities AS i ON i.application_id = a.id
+LEFT JOIN sum AS s ON s.application_id = a.id;

@@ -38,6 +38,7 @@ impl Cli {
 
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct GlobalArgs {
     /// Keep the flows in this database
     #[arg(

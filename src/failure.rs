@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::{
     commands::error::CommandError, config::ConfigError, daemon::DaemonError, exchange::LineError,
-    report::visible, store::StoreError,
+    model::TimeError, report::visible, store::StoreError,
 };
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -124,6 +124,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return Some(config_hint(error));
+    }
+    if cause.is::<TimeError>() {
+        return Some("for instance `7d`, `2026-11-20` or `2026-11-20T06:00:00Z`".to_owned());
     }
     let error = cause.downcast_ref::<io::Error>()?;
     io_hint(error.kind()).map(str::to_owned)

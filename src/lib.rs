@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod exchange;
 pub mod failure;
 pub mod identity;
+pub mod mapping;
 pub mod model;
 pub mod pipeline;
 pub mod report;

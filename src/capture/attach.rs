@@ -45,11 +45,25 @@ fn hear(_level: PrintLevel, text: String) {
 
 fn last_complaint() -> Option<String> {
     let complaints = std::mem::take(&mut *COMPLAINTS.lock().ok()?);
+    if let Some(verdict) = complaints.iter().find_map(|text| verifiers_verdict(text)) {
+        return Some(verdict);
+    }
     let last = complaints
         .into_iter()
         .rev()
         .find(|text| text.contains("failed"))?;
     Some(last.trim_start_matches("libbpf: ").to_owned())
+}
+
+/// The program and the last thing that the kernel's verifier said of it, which is why it refused.
+fn verifiers_verdict(complaint: &str) -> Option<String> {
+    let (head, log) = complaint.split_once("-- BEGIN PROG LOAD LOG --")?;
+    let program = head.split('\'').nth(1)?;
+    let verdict = log
+        .lines()
+        .filter(|line| !line.starts_with("processed ") && !line.starts_with("-- END"))
+        .rfind(|line| !line.trim().is_empty())?;
+    Some(format!("program `{program}`: {}", verdict.trim()))
 }
 
 /// Loads and attaches the backend that is asked for, or the first that works.

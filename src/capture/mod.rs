@@ -20,6 +20,7 @@ pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
     error::CaptureError,
+    requirements::check,
 };
 use crate::model::{
     BackendFailure, BlindSpot, Connect, ConnectionEnd, KernelEvent, LossCause, ProcessKey,

@@ -16,8 +16,8 @@ const NEEDED: [(CapabilitySet, &str); 3] = [
     (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
 ];
 
-/// Checks what every backend needs.
-pub(super) fn check() -> Result<(), CaptureError> {
+/// Checks what every backend needs: capabilities and BTF.
+pub fn check() -> Result<(), CaptureError> {
     if let Ok(sets) = capabilities(None)
         && !sets.effective.contains(CapabilitySet::SYS_ADMIN)
     {

@@ -21,13 +21,14 @@ pub(super) fn watched(reader: &Reader) -> Result<Vec<Watched>, StoreError> {
             is_running: false,
         })
         .collect();
-    // One observer writes at a time, and it writes to the period that was opened last.
+    // One observer writes at a time, and the end of what it covers moves with each flush: an older
+    // one that broke off, or one that came with a dump, stays behind.
     let latest = watched
         .iter_mut()
-        .filter(|one| one.period.kind == WatchKind::Observe)
-        .max_by_key(|one| one.id);
+        .filter(|one| one.period.kind == WatchKind::Observe && one.period.ended.is_none())
+        .max_by_key(|one| one.period.covered_until);
     if let Some(latest) = latest {
-        latest.is_running = is_running && latest.period.ended.is_none();
+        latest.is_running = is_running;
     }
     Ok(watched)
 }

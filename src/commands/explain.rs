@@ -13,7 +13,7 @@ use crate::{
     report::{
         DOCUMENT_VERSION,
         applications::application_report,
-        coverage::{Watched, coverage_of},
+        coverage::{Watched, coverage_of, extent_of},
         explain::{ApplicationExplained, ApplicationsExplained, explain_application, explain_flow},
         explain_text::{write_applications, write_flow},
     },
@@ -105,7 +105,14 @@ fn explain_all(
             // A path with a `*` in it is a glob that others may match.
             flows.retain(|recorded| recorded.application.as_ref() == Some(&application));
             let processes = reader.processes_of_application(&query, PROCESSES_SHOWN)?;
-            let days = coverage_of(&host, watched, &Window::default(), &[]).covered_days;
+            let days = coverage_of(
+                &host,
+                watched,
+                extent_of(&contacts),
+                &Window::default(),
+                &[],
+            )
+            .covered_days;
             let unit = sampling_unit(&contacts, days);
             let report = application_report(application, unit, contacts);
             Ok(explain_application(host, report, processes, &flows))

@@ -21,7 +21,7 @@ pub struct PruneArgs {
     /// the configuration's]
     #[arg(long, value_name = "N")]
     pub max_megabytes: Option<u32>,
-    /// Keep the sums that baselines are made from for this many days; 0 keeps them for ever
+    /// Keep rollups, the sums that baselines are made from, for this many days; 0 keeps them for ever
     /// [default: the configuration's]
     #[arg(long, value_name = "N")]
     pub rollup_days: Option<u32>,
@@ -45,9 +45,13 @@ pub fn run(args: &PruneArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 }
 
 fn told(pruned: &Pruned) -> String {
+    if pruned.flows == 0 && pruned.processes == 0 && pruned.rollups == 0 {
+        let size = bytes(pruned.bytes_after);
+        return format!("dropped nothing; the database has {size}");
+    }
     let flows = counted(pruned.flows, "flow", "flows");
     let processes = counted(pruned.processes, "process image", "process images");
-    let rollups = counted(pruned.rollups, "sum", "sums");
+    let rollups = counted(pruned.rollups, "rollup", "rollups");
     let (from, to) = (bytes(pruned.bytes_before), bytes(pruned.bytes_after));
     format!("dropped {flows}, {processes} and {rollups}; the database went from {from} to {to}")
 }

@@ -1,5 +1,6 @@
 //! Which contacts and flows a command is about.
 
+use anyhow::Context;
 use clap::Args;
 
 use super::error::CommandError;
@@ -31,11 +32,13 @@ pub struct FilterArgs {
 impl FilterArgs {
     /// The question that these filters ask.
     pub(super) fn query(&self, now: Timestamp) -> anyhow::Result<ContactQuery> {
-        let since = self.since.as_deref().map(|text| parse_when(text, now));
-        let until = self.until.as_deref().map(|text| parse_when(text, now));
+        let time = |text: &Option<String>, option: &'static str| {
+            let time = text.as_deref().map(|text| parse_when(text, now));
+            time.transpose().context(option)
+        };
         let window = Window {
-            since: since.transpose()?,
-            until: until.transpose()?,
+            since: time(&self.since, "--since")?,
+            until: time(&self.until, "--until")?,
         };
         check(window)?;
         Ok(ContactQuery {
@@ -62,8 +65,8 @@ pub(super) fn parse_except(text: &str, now: Timestamp) -> anyhow::Result<Window>
         some => parse_when(some, now).map(Some),
     };
     let window = Window {
-        since: side(since)?,
-        until: side(until)?,
+        since: side(since).context("--except")?,
+        until: side(until).context("--except")?,
     };
     check(window)?;
     Ok(window)

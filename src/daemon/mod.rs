@@ -33,6 +33,7 @@ pub use self::{summary::Summary, watcher::WatchError};
 use crate::{
     capture,
     config::RetentionConfig,
+    mapping::map_by_present_rules,
     model::{Batch, WatchKind, WatchPeriod},
     pipeline::Scope,
     store::{Recorder, Retention, StoreError, WatchPeriodId},
@@ -93,7 +94,10 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Observes until a signal, or until the plan's time is over, and tells `tell` how it goes.
 pub fn run(plan: &Plan, tell: &mut dyn FnMut(&Summary)) -> Result<(), DaemonError> {
+    // First, so that a database is not made for nothing.
+    capture::check().map_err(WatchError::from)?;
     let mut recorder = Recorder::open_for_observer(&plan.database)?;
+    map_by_present_rules(&mut recorder)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -178,7 +178,12 @@ impl Makers {
             ..RawIdentity::default()
         };
         if sender.process.pid == 0 {
-            raw.exe = Some(format!("kernel:{}", Protocol(protocol).word(None)));
+            let protocol = match Protocol(protocol) {
+                // One name for both: what the kernel does with them is the same.
+                Protocol::ICMPV6 => Protocol::ICMP,
+                other => other,
+            };
+            raw.exe = Some(format!("kernel:{}", protocol.word(None)));
         } else {
             raw.uid = Some(sender.uid);
             raw.user = self.accounts.get(&sender.uid).cloned();

@@ -86,7 +86,12 @@ impl Pipeline {
     /// Takes in one event. `facts` are about the process of a [`KernelEvent::Process`].
     pub fn take(&mut self, event: KernelEvent, clock: BootClock, facts: ProcessFacts) {
         match event {
-            KernelEvent::Process(image) => self.makers.learn_process(*image, clock, facts),
+            KernelEvent::Process(image) => {
+                if image.flags.argv_unreadable {
+                    self.lose(LossCause::IdentityUnreadable, 1, None);
+                }
+                self.makers.learn_process(*image, clock, facts);
+            }
             KernelEvent::Cgroup(cgroup) => self.makers.learn_cgroup(cgroup),
             KernelEvent::Connect(connect) => {
                 if !self.is_own(connect.sender.network_namespace, connect.remote.address) {

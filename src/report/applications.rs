@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     DOCUMENT_VERSION,
-    coverage::{Coverage, Watched, coverage_of},
+    coverage::{Coverage, Watched, coverage_of, extent_of},
     humane::count,
 };
 use crate::model::{
@@ -121,7 +121,8 @@ pub fn applications_report(
     let hosts = by_host
         .into_iter()
         .map(|(host, applications)| {
-            let coverage = coverage_of(&host, watched, window, except);
+            let flows = extent_of(applications.values().flatten());
+            let coverage = coverage_of(&host, watched, flows, window, except);
             let applications = applications
                 .into_iter()
                 .map(|(application, contacts)| {

@@ -61,7 +61,7 @@ fn write_coverage(
             format!("watched {covered} of {whole}")
         } else {
             let files = counted(coverage.imports.len() as u64, "file", "files");
-            format!("imported from {files}")
+            format!("imported from {files}, not watched")
         };
         writeln!(out, "{since} to {until} UTC, {how}")?;
     }
@@ -110,10 +110,7 @@ fn write_partial(coverage: &Coverage, layout: Layout, out: &mut dyn Write) -> io
     } else if !coverage.blind_spots.is_empty() {
         let number = coverage.blind_spots.len() as u64;
         let spots = counted(number, "blind spot", "blind spots");
-        writeln!(
-            out,
-            "{FAINT}{spots}: `egress-baseline status` names them{FAINT:#}"
-        )?;
+        writeln!(out, "{FAINT}{spots}: `--verbose` names them{FAINT:#}")?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::model::{
-    BackendFailure, BlindSpot, ImportSource, Loss, LossCause, Timestamp, WatchKind, WatchPeriod,
-    Window,
+    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, Timestamp, WatchKind,
+    WatchPeriod, Window,
 };
 
 const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
@@ -120,28 +120,25 @@ pub struct Coverage {
     pub imports: Vec<ImportSource>,
 }
 
+/// From the first to the second.
 type Stretch = (Timestamp, Timestamp);
 
 /// The coverage of `host` in `window`, without the stretches in `except`.
 ///
-/// What an observer did counts for its own host. A host that only files tell of has the files'
-/// stretches; what came from a file is neither blind nor partial.
+/// What an observer did counts for its own host. A host that only files tell of is covered by them
+/// from its first to its last flow, which is `flows`; what came from a file is neither blind nor
+/// partial.
 pub fn coverage_of(
     host: &str,
     watched: &[Watched],
+    flows: Option<Stretch>,
     window: &Window,
     except: &[Window],
 ) -> Coverage {
-    let mut own: Vec<&Watched> = watched
-        .iter()
-        .filter(|one| one.is_of_observer() && one.period.host == host)
-        .collect();
-    let is_observed = !own.is_empty();
-    if !is_observed {
-        own = watched.iter().filter(|one| !one.is_of_observer()).collect();
-    }
+    let (mut own, is_observed) = periods_of(host, watched, flows);
     own.sort_by_key(|one| (one.period.started, one.id));
-    let Some((first, last)) = extent(&own) else {
+    let extent = if is_observed { extent(&own) } else { flows };
+    let Some((first, last)) = extent else {
         return Coverage {
             since: window.since,
             until: window.until,
@@ -161,7 +158,10 @@ pub fn coverage_of(
         .collect();
     let excepted = except_stretches(except, since, until);
     let covered = without(
-        &merged(own.iter().map(|one| clipped(one.covers(), since, until))),
+        &merged(
+            own.iter()
+                .map(|one| clipped(one.covers(), since.max(first), until.min(last))),
+        ),
         &excepted,
     );
     let mut coverage = Coverage {
@@ -179,7 +179,7 @@ pub fn coverage_of(
             &excepted,
             (since.max(first), until),
         );
-        coverage.losses = losses(&own, since, until);
+        coverage.losses = losses(&own, (since, until), &excepted);
         describe(&mut coverage, &own);
     } else {
         coverage.imports = sources(&own);
@@ -188,11 +188,47 @@ pub fn coverage_of(
     coverage
 }
 
-/// Losses of `watched` by cause that touch the stretch.
-pub fn losses(watched: &[&Watched], since: Timestamp, until: Timestamp) -> Vec<Lost> {
+/// The watch periods that tell of a host, and whether they are an observer's.
+fn periods_of<'a>(
+    host: &str,
+    watched: &'a [Watched],
+    flows: Option<Stretch>,
+) -> (Vec<&'a Watched>, bool) {
+    let observed: Vec<&Watched> = watched
+        .iter()
+        .filter(|one| one.is_of_observer() && one.period.host == host)
+        .collect();
+    if !observed.is_empty() {
+        return (observed, true);
+    }
+    let imports = watched
+        .iter()
+        .filter(|one| !one.is_of_observer())
+        .filter(|one| {
+            let (start, end) = one.covers();
+            flows.is_some_and(|(first, last)| start <= last && end >= first)
+        })
+        .collect();
+    (imports, false)
+}
+
+/// All losses of one watch period, by cause.
+pub(super) fn losses_of(watched: &Watched) -> Vec<Lost> {
+    let ever = (
+        Timestamp::from_unix_ns(i64::MIN),
+        Timestamp::from_unix_ns(i64::MAX),
+    );
+    losses(&[watched], ever, &[])
+}
+
+/// Losses by cause that touch the stretch and do not lie in one that was left out.
+fn losses(watched: &[&Watched], (since, until): Stretch, excepted: &[Stretch]) -> Vec<Lost> {
     let mut by_cause: BTreeMap<LossCause, Lost> = BTreeMap::new();
     for loss in watched.iter().flat_map(|one| &one.losses) {
-        if loss.count == 0 || loss.until < since || loss.since > until {
+        let is_left_out = excepted
+            .iter()
+            .any(|(start, end)| *start <= loss.since && loss.until <= *end);
+        if loss.count == 0 || loss.until < since || loss.since > until || is_left_out {
             continue;
         }
         by_cause
@@ -238,6 +274,16 @@ fn describe(coverage: &mut Coverage, own: &[&Watched]) {
     if let Some(latest) = own.last() {
         coverage.backend_failures = latest.period.backend_failures.clone();
     }
+}
+
+/// From the first to the last attempt of the contacts.
+pub fn extent_of<'a>(
+    contacts: impl IntoIterator<Item = &'a Contact>,
+) -> Option<(Timestamp, Timestamp)> {
+    contacts
+        .into_iter()
+        .map(|contact| (contact.first, contact.last))
+        .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
 }
 
 fn sources(own: &[&Watched]) -> Vec<ImportSource> {

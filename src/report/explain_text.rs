@@ -18,7 +18,7 @@ use super::{
     table::{Cell, Side, Table},
     visible,
 };
-use crate::model::{Destination, Executable, Process, Protocol};
+use crate::model::{Destination, Executable, NameSource, Process, Protocol};
 
 /// Writes a flow as text.
 pub fn write_flow(explained: &FlowExplained, out: &mut dyn Write) -> io::Result<()> {
@@ -46,10 +46,20 @@ pub fn write_applications(
     layout: Layout,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    for (at, application) in explained.applications.iter().enumerate() {
-        if at > 0 {
+    let mut above = None;
+    let has_several_hosts = explained
+        .applications
+        .windows(2)
+        .any(|pair| pair[0].host != pair[1].host);
+    for application in &explained.applications {
+        if above.is_some() {
             writeln!(out)?;
         }
+        let host = application.host.as_str();
+        if has_several_hosts && above != Some(host) {
+            writeln!(out, "{HEADING}host {}{HEADING:#}", visible(host))?;
+        }
+        above = Some(host);
         write_one(application, layout, out)?;
     }
     Ok(())
@@ -120,7 +130,7 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
     facts.add("Host", explained.identity.host.clone());
     facts.add("Destination", destination_of(flow));
     if let (Some(_), Some(source)) = (&flow.name, flow.name_source) {
-        facts.add("Name from", source.word());
+        facts.add("Name from", source_text(source));
         facts.add_if("Address", flow.address.map(|address| address.to_string()));
     }
     facts.add_if("Source port", flow.source_port.map(|port| port.to_string()));
@@ -133,15 +143,7 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
     );
     facts.add("Outcome", outcome_text(flow));
     facts.add("Attempts", count(flow.attempts));
-    let amount = |number: Option<u64>| number.map_or("not known".to_owned(), bytes);
-    facts.add(
-        "Bytes",
-        format!(
-            "{} out, {} in",
-            amount(flow.bytes_out),
-            amount(flow.bytes_in)
-        ),
-    );
+    facts.add("Bytes", bytes_text(flow));
     facts.add_if(
         "Open for",
         flow.duration_ns
@@ -155,6 +157,29 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
             .map(|inode| format!("namespace {inode}")),
     );
     facts
+}
+
+fn bytes_text(flow: &FlowFacts) -> String {
+    let ways = [(flow.bytes_out, "out"), (flow.bytes_in, "in")];
+    let known: Vec<String> = ways
+        .into_iter()
+        .filter_map(|(number, way)| number.map(|number| format!("{} {way}", bytes(number))))
+        .collect();
+    if known.is_empty() {
+        "not known".to_owned()
+    } else {
+        known.join(", ")
+    }
+}
+
+fn source_text(source: NameSource) -> &'static str {
+    match source {
+        NameSource::ServerName => "the server name in the flow itself",
+        NameSource::DnsAnswer => "a DNS answer to this process",
+        NameSource::HostDnsAnswer => "a DNS answer to somebody on the host",
+        NameSource::Inferred => "an earlier name of this application for the address",
+        NameSource::Imported => "the file that was imported",
+    }
 }
 
 fn outcome_text(flow: &FlowFacts) -> String {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     DOCUMENT_VERSION, Detail, FAINT, GOOD, HEADING, Layout, WARNING,
-    coverage::{Coverage, Ending, Lost, Watched, coverage_of, losses},
+    coverage::{Coverage, Ending, Lost, Watched, coverage_of, losses_of},
     facts::Facts,
     humane::{bytes, count, counted, duration, minute},
     visible,
@@ -144,7 +144,7 @@ pub fn status_report(
         at,
         observer_pid,
         latest: latest.map(watch_status),
-        coverage: latest.map(|one| coverage_of(&one.period.host, watched, &window, &[])),
+        coverage: latest.map(|one| coverage_of(&one.period.host, watched, None, &window, &[])),
         partial: observed
             .iter()
             .filter(recent)
@@ -176,11 +176,7 @@ pub(super) fn watch_status(watched: &Watched) -> WatchStatus {
         blind_spots: period.blind_spots.clone(),
         program_version: period.program_version.clone(),
         settings: period.settings.clone(),
-        losses: losses(
-            &[watched],
-            Timestamp::from_unix_ns(i64::MIN),
-            Timestamp::from_unix_ns(i64::MAX),
-        ),
+        losses: losses_of(watched),
     }
 }
 
@@ -263,14 +259,14 @@ fn facts_of(report: &StatusReport) -> Facts {
     facts.add(
         "Rows",
         format!(
-            "{} ({} in the last covered day), {}, {}",
+            "{} ({} in the last day), {}, {}",
             counted(database.flows, "flow", "flows"),
             count(database.flows_last_day),
             counted(database.processes, "process image", "process images"),
             counted(
                 database.hour_rollups.saturating_add(database.run_rollups),
-                "sum",
-                "sums"
+                "rollup",
+                "rollups"
             ),
         ),
     );
@@ -306,12 +302,12 @@ fn write_coverage(
             until
         };
         let why = match gap.after {
-            Ending::Broken => "the observer broke off without an orderly end",
+            Ending::Broken => "the observer broke off",
             Ending::Orderly | Ending::Running => "the observer was stopped",
         };
         writeln!(
             out,
-            "  {WARNING}gap{WARNING:#}  {since} to {until}  ({length}; {why})"
+            "  {WARNING}gap{WARNING:#}  {since} to {until}  ({length}, {why})"
         )?;
     }
     Ok(())
@@ -371,9 +367,12 @@ fn write_imports(imports: &[ImportStatus], layout: Layout, out: &mut dyn Write) 
     }
     for import in &imports[earlier..] {
         let file = import.file.as_deref().unwrap_or("(unnamed)");
-        let flows = counted(import.flows, "flow", "flows");
         let (since, until) = (minute(import.since), minute(import.until));
-        write!(out, "  {}  {flows}, {since} to {until}", visible(file))?;
+        write!(out, "  {}  {since} to {until}", visible(file))?;
+        // The flows of a whole dump belong to the watch periods that came with them.
+        if import.flows > 0 {
+            write!(out, ", {}", counted(import.flows, "flow", "flows"))?;
+        }
         if import.skipped_lines > 0 {
             let lines = counted(import.skipped_lines, "line", "lines");
             write!(out, ", {WARNING}{lines} left out{WARNING:#}")?;

@@ -56,7 +56,9 @@ ORDER BY p.id";
 const HOURS_BEYOND_DETAIL: &str = "
 WITH detail AS (
   SELECT
-    start_ns - ((start_ns % 3600000000000) + 3600000000000) % 3600000000000 AS hour_ns,
+    CAST(
+      start_ns - ((start_ns % 3600000000000) + 3600000000000) % 3600000000000 AS INTEGER
+    ) AS hour_ns,
     identity_id,
     destination_id,
     outcome,

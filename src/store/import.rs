@@ -9,7 +9,7 @@ use super::{
     share::Share,
     write::{Maker, Place, THIS_STORE, Writer},
 };
-use crate::model::{Flow, FlowRecord, Loss, LossCause, Timestamp, WatchPeriod};
+use crate::model::{Flow, FlowRecord, Loss, LossCause, Process, Timestamp, WatchPeriod};
 
 /// How an import ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct ImportTransaction<'a> {
     pub(super) period: WatchPeriodId,
     pub(super) merge: Merge,
     pub(super) recorded: Recorded,
+    /// The newest process that was there before.
+    pub(super) last_process: i64,
     store_id: String,
     last_flow: i64,
     skipped_lines: u64,
@@ -126,6 +128,11 @@ impl<'a> ImportTransaction<'a> {
         Ok(Self {
             period: writer.add_watch_period(period, THIS_STORE)?,
             last_flow: writer.last_flow()?,
+            last_process: writer.connection.query_row(
+                "SELECT ifnull(MAX(id), 0) FROM process",
+                [],
+                |row| row.get(0),
+            )?,
             writer,
             failed,
             merge: Merge::default(),
@@ -139,12 +146,13 @@ impl<'a> ImportTransaction<'a> {
     pub fn add_flow(&mut self, record: &FlowRecord) -> Result<(), StoreError> {
         let failed = self.failed;
         let identity = &record.identity;
-        let process = record.process.as_deref();
         let maker = self
             .writer
-            .maker(identity, process)
+            .maker(identity, None)
             .map_err(|error| failed.by(error))?;
-        self.add(&record.flow, &maker, identity.run.as_deref(), self.period)
+        let process = record.process.as_deref();
+        let run = identity.run.as_deref();
+        self.add(&record.flow, maker, process, run, self.period)
             .map_err(|error| failed.by(error))
     }
 
@@ -153,11 +161,12 @@ impl<'a> ImportTransaction<'a> {
         self.skipped_lines += 1;
     }
 
-    /// Adds a flow unless it is known.
+    /// Adds a flow unless it is known; so it is with `process`, if its maker has none yet.
     pub(super) fn add(
         &mut self,
         flow: &Flow,
-        maker: &Maker,
+        mut maker: Maker,
+        process: Option<&Process>,
         run: Option<&str>,
         period: WatchPeriodId,
     ) -> rusqlite::Result<()> {
@@ -173,7 +182,7 @@ impl<'a> ImportTransaction<'a> {
                 let share = match stored {
                     Some(share) => share,
                     None => {
-                        let references = self.writer.references(flow, maker, run, origin)?;
+                        let references = self.writer.references(flow, &maker, run, origin)?;
                         Share::of(flow, &references)
                     }
                 };
@@ -187,10 +196,15 @@ impl<'a> ImportTransaction<'a> {
                     row,
                     given_id,
                 };
-                let (row, share) = self.writer.write_flow(flow, maker, run, &place)?;
+                if let (None, Some(process)) = (maker.process, process) {
+                    let connection = self.writer.connection;
+                    maker.process = Some(self.writer.interned.process(connection, process)?);
+                }
+                let (row, share) = self.writer.write_flow(flow, &maker, run, &place)?;
                 if let Some(flow_id) = given_id {
                     self.remember_flow(flow_id, row, origin)?;
                 }
+                self.merge.use_process(maker.process);
                 self.recorded.flows += 1;
                 if origin == THIS_STORE || !self.merge.is_complete() {
                     share.add(self.writer.connection)?;
@@ -204,6 +218,7 @@ impl<'a> ImportTransaction<'a> {
 
     fn finish(mut self, period: &WatchPeriod) -> rusqlite::Result<Recorded> {
         self.raise_totals()?;
+        self.drop_unused_processes()?;
         if self.skipped_lines > 0 {
             let loss = Loss {
                 cause: LossCause::LineSkipped,

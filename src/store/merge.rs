@@ -12,7 +12,7 @@ use super::{
     StoreError, WatchPeriodId,
     flows::FLOW_OF_ROW,
     import::ImportTransaction,
-    intern,
+    intern::{self, Interned},
     rollup::{Meet, write_address, write_sum},
     rows::flow_of,
     share::{AddressKey, FlowReferences, Period, Share, Sum, SumKey},
@@ -20,8 +20,8 @@ use super::{
     write::{Maker, THIS_STORE},
 };
 use crate::model::{
-    Application, Context, IdentityRecord, NameAddress, RawIdentity, Record, RecordedFlow, Rollup,
-    RollupPeriod, Tally,
+    Application, Context, IdentityRecord, NameAddress, Process, RawIdentity, Record, RecordedFlow,
+    Rollup, RollupPeriod, Tally,
 };
 
 /// What the records of a dump refer to, and the totals that they add up to.
@@ -35,11 +35,20 @@ pub(super) struct Merge {
     pub(super) known_imports: HashSet<u64>,
     identities: HashMap<u64, (i64, i64)>,
     processes: HashMap<u64, i64>,
+    /// Processes that came in now and that no flow needed yet.
+    unused_processes: HashSet<i64>,
     sums: HashMap<SumKey, Sum>,
     addresses: HashMap<AddressKey, Sum>,
 }
 
 impl Merge {
+    /// Notes that a flow needs a process.
+    pub(super) fn use_process(&mut self, process: Option<i64>) {
+        if let Some(process) = process {
+            self.unused_processes.remove(&process);
+        }
+    }
+
     /// Whether totals can be told: flows alone may be any part of a store.
     pub(super) fn is_complete(&self) -> bool {
         self.origin.is_some()
@@ -93,13 +102,7 @@ impl ImportTransaction<'_> {
                 })?;
                 self.merge_loss(period, loss)
             }
-            Record::Process { id, process } => self
-                .writer
-                .interned
-                .process(self.writer.connection, process)
-                .map(|row| {
-                    self.merge.processes.insert(*id, row);
-                }),
+            Record::Process { id, process } => self.merge_process(*id, process),
             Record::Identity { id, raw } => self.add_identity(raw, application).map(|maker| {
                 let identity = (maker.identity, maker.host);
                 self.merge.identities.insert(*id, identity);
@@ -168,6 +171,33 @@ impl ImportTransaction<'_> {
         Ok(())
     }
 
+    /// Drops the processes of the dump that no flow of this store needs: those of flows that were
+    /// known already, and whose detail may be gone.
+    pub(super) fn drop_unused_processes(&mut self) -> rusqlite::Result<()> {
+        if self.merge.unused_processes.is_empty() {
+            return Ok(());
+        }
+        let connection = self.writer.connection;
+        let mut statement = connection.prepare_cached("DELETE FROM process WHERE id = ?1")?;
+        for process in self.merge.unused_processes.drain() {
+            statement.execute((process,))?;
+        }
+        *self.writer.interned = Interned::default();
+        Ok(())
+    }
+
+    fn merge_process(&mut self, id: u64, process: &Process) -> rusqlite::Result<()> {
+        let row = self
+            .writer
+            .interned
+            .process(self.writer.connection, process)?;
+        if row > self.last_process {
+            self.merge.unused_processes.insert(row);
+        }
+        self.merge.processes.insert(id, row);
+        Ok(())
+    }
+
     fn add_store(&mut self, store_id: &str, last_flow: u64) -> rusqlite::Result<()> {
         self.merge.origin = Some(self.origin(store_id)?.0);
         self.merge.last_flow = last_flow;
@@ -211,22 +241,20 @@ impl ImportTransaction<'_> {
                 self.add_identity(&recorded.identity, application)?
             }
         };
-        let process = recorded
+        maker.process = recorded
             .process_id
             .and_then(|id| self.merge.processes.get(&id).copied());
-        maker.process = match (process, &recorded.process) {
-            (Some(process), _) => Some(process),
-            (None, Some(process)) => Some(
-                self.writer
-                    .interned
-                    .process(self.writer.connection, process)?,
-            ),
-            (None, None) => None,
-        };
         let period = period_id
             .and_then(|id| self.merge.periods.get(&id).copied())
             .unwrap_or(self.period);
-        self.add(&recorded.flow, &maker, recorded.run.as_deref(), period)
+        let process = recorded.process.as_ref();
+        self.add(
+            &recorded.flow,
+            maker,
+            process,
+            recorded.run.as_deref(),
+            period,
+        )
     }
 
     fn merge_rollup(

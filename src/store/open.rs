@@ -14,6 +14,9 @@ use super::{
 /// Longer than any write of ours but a long import; those who wait can try again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A reader that is done soon is waited for; one that is not must not hold up a shutdown.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(200);
+
 /// All statements of a recorder, so that none is parsed twice.
 const STATEMENTS: usize = 64;
 
@@ -156,7 +159,10 @@ fn why_read_only(path: &Path) -> StoreError {
 }
 
 /// Moves everything from the log into the database file, so that the file alone tells all. Readers
-/// can stand in the way; then it is done another time.
+/// can stand in the way; then it is done another time, and nobody waits for it.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    connection.busy_timeout(CHECKPOINT_PATIENCE)?;
+    let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    done
 }

@@ -5,11 +5,15 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-use egress_baseline::model::{LossCause, NameSource, Outcome};
+use egress_baseline::{
+    capture::Backend,
+    model::{LossCause, NameSource, Outcome},
+};
 
 /// What is made, not written. (`.git` is a file in a second work tree.)
 const MADE: [&str; 3] = [".git", "target", "node_modules"];
@@ -51,10 +55,7 @@ fn assert_none(faults: &[String]) {
 
 #[test]
 fn words_of_the_store_are_explained() {
-    let mut pages = read("docs/glossary.md");
-    if Path::new("docs/limits.md").exists() {
-        pages.push_str(&read("docs/limits.md"));
-    }
+    let pages = read("docs/glossary.md") + &read("docs/limits.md");
     let words = LossCause::ALL.map(LossCause::word).into_iter();
     let words = words.chain(Outcome::ALL.map(Outcome::word));
     let words = words.chain(NameSource::ALL.map(NameSource::word));
@@ -63,6 +64,41 @@ fn words_of_the_store_are_explained() {
         .filter(|word| !pages.contains(word.as_str()))
         .collect();
     assert_none(&missing);
+}
+
+#[test]
+fn the_page_of_limits_lists_the_blind_spots_of_each_backend_and_no_others() {
+    let page = read("docs/limits.md");
+    let of_backend = |backend: Backend| {
+        let mut spots = backend.blind_spots();
+        spots.extend(backend.possible_blind_spots());
+        spots
+            .into_iter()
+            .map(|spot| spot.code)
+            .collect::<BTreeSet<_>>()
+    };
+    let [kprobe, cgroup] = Backend::BY_PREFERENCE.map(of_backend);
+    let both: BTreeSet<_> = kprobe.intersection(&cgroup).cloned().collect();
+    for (heading, codes) in [("kprobe", &kprobe), ("cgroup", &cgroup)] {
+        let own = listed_below(&page, &format!("## Backend `{heading}`"));
+        let common = listed_below(&page, "## Every backend");
+        let listed: BTreeSet<_> = own.union(&common).cloned().collect();
+        assert_eq!(&listed, codes, "{heading}");
+        assert!(common.is_subset(&both));
+    }
+}
+
+/// The codes that begin the items of a section.
+fn listed_below(page: &str, heading: &str) -> BTreeSet<String> {
+    let (_, rest) = page.split_once(heading).unwrap();
+    let section = rest.split("\n## ").next().unwrap();
+    let items = section.lines().filter_map(|line| line.strip_prefix("- "));
+    let codes = items
+        .filter_map(|item| item.split_once(": "))
+        .flat_map(|(codes, _)| codes.split(", "));
+    codes
+        .map(|code| code.trim_matches('`').to_owned())
+        .collect()
 }
 
 #[test]

@@ -11,7 +11,9 @@ use proptest::{
     prelude::{BoxedStrategy, Strategy, any, proptest},
 };
 
-use crate::exchange_records::{address, count, filled, name_source, outcome, protocol, text, time};
+use crate::exchange_records::{
+    address, assert_documented, count, filled, name_source, outcome, protocol, text, time,
+};
 
 /// A name that a flow may have: what is an address literal is none.
 fn name() -> BoxedStrategy<Name> {
@@ -146,6 +148,7 @@ proptest! {
         let record = Record::Flow(Box::new(flow));
         let line = render_record(&record).unwrap();
         assert!(!line.contains('\n'));
+        assert_documented(&line);
         assert_eq!(parse_line(line.as_bytes()), Ok(Some(record)), "{line}");
     }
 }

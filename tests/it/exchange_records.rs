@@ -331,11 +331,24 @@ fn record() -> impl Strategy<Value = Record> {
     ]
 }
 
+/// Every field that is written is in the format's description.
+pub(super) fn assert_documented(line: &str) {
+    let document = include_str!("../../docs/ndjson.md");
+    let line: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+    for field in line.as_object().expect("a line is an object").keys() {
+        assert!(
+            document.contains(&format!("`{field}`")),
+            "`{field}` is not documented"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn every_record_comes_back_from_its_line_as_it_was(record in record()) {
         let line = render_record(&record).unwrap();
         assert!(!line.contains('\n'));
+        assert_documented(&line);
         assert_eq!(parse_line(line.as_bytes()), Ok(Some(record)), "{line}");
     }
 }

@@ -1,4 +1,8 @@
 //! Streams of kernel events through the pipeline, without a kernel.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is missing"
+)]
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -468,6 +472,25 @@ fn the_kernels_own_packets_belong_to_no_process() {
     );
     assert!(batch.flows[0].process.is_none());
     assert!(batch.losses.is_empty());
+}
+
+#[test]
+fn the_kernels_icmp_is_one_application_for_both_families() {
+    let mut pipeline = pipeline();
+    let count = DatagramCount {
+        sender: Sender {
+            process: ProcessKey::default(),
+            ..sender()
+        },
+        remote: remote("ff02::16", 0, 58),
+        ..datagrams(0, 1)
+    };
+    take(&mut pipeline, KernelEvent::Datagrams(count));
+    let batch = pipeline.flush(clock(100), true);
+    assert_eq!(
+        batch.flows[0].identity.application.to_string(),
+        "kernel kernel:icmp"
+    );
 }
 
 #[test]

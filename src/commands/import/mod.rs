@@ -13,12 +13,13 @@ use crate::{
     exchange::{LineError, parse_line},
     failure::Exit,
     identity::application_of,
+    mapping::map_by_present_rules,
     model::{
         FlowRecord, IdentityRecord, ImportSource, Record, RecordedFlow, Timestamp, WatchKind,
         WatchPeriod,
     },
     report::{counted, visible},
-    store::{ImportTransaction, Imported, Recorder},
+    store::{ImportTransaction, Imported, Recorder, StoreError},
 };
 
 /// Arguments of `import`.
@@ -46,7 +47,6 @@ struct Survey {
     sha256: String,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    bad_lines: u64,
 }
 
 /// Reads a file of flows into the database: all of it or nothing.
@@ -67,17 +67,26 @@ pub fn run(args: &ImportArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         .into_owned();
     let period = watch_period(&source, &survey, &host);
     let mut recorder = Recorder::open(&global.db)?;
+    map_by_present_rules(&mut recorder)?;
+    let mut left_out = 0_u64;
     let imported = recorder.import::<anyhow::Error>(&period, |transaction| {
         let read = source.each_line(|number, line| {
-            match parse_line(line) {
-                Ok(None) => {}
-                Ok(Some(record)) => add(transaction, record, &host)?,
-                Err(error) => match on_bad_line {
-                    OnBadLine::Skip => transaction.skip_line(),
-                    OnBadLine::Stop => return Err(bad_line(&source, number, error)),
+            let problem = match parse_line(line) {
+                Ok(None) => return Ok(()),
+                Ok(Some(record)) => match add(transaction, record, &host) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => not_fitting(error, &source, number)?,
                 },
+                Err(error) => bad_line(&source, number, error),
+            };
+            match on_bad_line {
+                OnBadLine::Stop => Err(problem),
+                OnBadLine::Skip => {
+                    transaction.skip_line();
+                    left_out += 1;
+                    Ok(())
+                }
             }
-            Ok(())
         })?;
         if read == survey.sha256 {
             Ok(())
@@ -87,7 +96,7 @@ pub fn run(args: &ImportArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         }
     })?;
     source.finish();
-    output::write_text(|out| writeln!(out, "{}", told(&imported, &source, &survey)))?;
+    output::write_text(|out| writeln!(out, "{}", told(&imported, &source, left_out)))?;
     Ok(Exit::Done)
 }
 
@@ -101,11 +110,10 @@ fn survey(source: &Source, on_bad_line: OnBadLine) -> anyhow::Result<Survey> {
                 survey.first = Some(survey.first.map_or(flow.start, |at| at.min(flow.start)));
                 survey.last = Some(survey.last.map_or(last, |at| at.max(last)));
             }
-            Ok(_) => {}
-            Err(error) => match on_bad_line {
-                OnBadLine::Skip => survey.bad_lines += 1,
-                OnBadLine::Stop => return Err(bad_line(source, number, error)),
-            },
+            Err(error) if on_bad_line == OnBadLine::Stop => {
+                return Err(bad_line(source, number, error));
+            }
+            Ok(_) | Err(_) => {}
         }
         Ok(())
     })?;
@@ -119,6 +127,17 @@ fn bad_line(source: &Source, line: u64, error: LineError) -> anyhow::Error {
         source: error,
     }
     .into()
+}
+
+/// A record that refers to one which is not there is a bad line; any other failure is the store's
+/// and ends the import.
+fn not_fitting(error: StoreError, source: &Source, line: u64) -> anyhow::Result<anyhow::Error> {
+    match error {
+        StoreError::UnknownReference { .. } => {
+            Ok(anyhow::Error::from(error).context(format!("{}:{line}", source.name())))
+        }
+        other => Err(other.into()),
+    }
 }
 
 /// An import is a watch period of its own: it covers what its flows span.
@@ -148,7 +167,7 @@ fn add(
     transaction: &mut ImportTransaction<'_>,
     mut record: Record,
     default_host: &str,
-) -> anyhow::Result<()> {
+) -> Result<(), StoreError> {
     match &mut record {
         Record::Flow(recorded) if recorded.identity_id.is_none() => {
             transaction.add_flow(&flow_record(recorded, default_host))?;
@@ -194,17 +213,18 @@ fn flow_record(recorded: &RecordedFlow, default_host: &str) -> FlowRecord {
     }
 }
 
-fn told(imported: &Imported, source: &Source, survey: &Survey) -> String {
+fn told(imported: &Imported, source: &Source, left_out: u64) -> String {
     let file = visible(source.name());
     match imported {
-        Imported::KnownFile(at) => {
-            format!("nothing to import: the content of {file} came in at {at}")
+        Imported::KnownFile(_) => {
+            format!("imported 0 flows from {file}: its content was imported before")
         }
         Imported::Added(recorded) => {
-            let (flows, known) = (recorded.flows, recorded.known_flows);
-            let mut told = format!("imported {flows} flows ({known} known) from {file}");
-            if survey.bad_lines > 0 {
-                let lines = counted(survey.bad_lines, "line", "lines");
+            let (number, known) = (recorded.flows, recorded.known_flows);
+            let flows = if number == 1 { "flow" } else { "flows" };
+            let mut told = format!("imported {number} {flows} ({known} known) from {file}");
+            if left_out > 0 {
+                let lines = counted(left_out, "line", "lines");
                 told.push_str(&format!("; left out {lines} that could not be read"));
             }
             told

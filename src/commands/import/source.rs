@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
@@ -12,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest, Sha256};
 use zstd::Decoder;
 
-use crate::exchange::MAX_LINE_BYTES;
+use crate::{exchange::MAX_LINE_BYTES, model::text_of_bytes};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -34,7 +35,7 @@ impl Source {
     /// Opens `path`. What can be read only once, such as a pipe, is spooled into a file without a
     /// name.
     pub(super) fn open(path: &Path, is_quiet: bool) -> anyhow::Result<Self> {
-        let name = path.display().to_string();
+        let name = text_of_bytes(path.as_os_str().as_bytes());
         if path == Path::new("-") {
             let progress = progress_bar(None, is_quiet);
             let file = spool(progress.wrap_read(io::stdin().lock()))?;

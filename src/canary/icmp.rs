@@ -76,12 +76,9 @@ fn ping_connected(target: Target) -> Result<Made, NotMade> {
 
 fn ping_in_vain(target: Target) -> Result<Made, NotMade> {
     let to = without_port(target);
-    match sendto(ping_socket(to)?, &echo_request(to), SendFlags::empty(), &to) {
+    let message = echo_request(to);
+    match sendto(ping_socket(to)?, &message, SendFlags::empty(), &to) {
         Ok(_) => Err(NotMade::broken("send in vain", "it succeeded")),
-        Err(errno) => Ok(Made {
-            packets: 0,
-            ..Made::attempts(1, 0)
-        }
-        .failing_with(Some(errno.raw_os_error()))),
+        Err(errno) => Ok(Made::refused_datagram(message.len(), errno.raw_os_error())),
     }
 }

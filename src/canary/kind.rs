@@ -109,8 +109,10 @@ pub struct Made {
     pub attempts: u64,
     /// Packets that these calls became, where that is another number.
     pub packets: u64,
-    /// Payload bytes handed over.
+    /// Bytes handed over.
     pub bytes_out: u64,
+    /// Those of them that are no header which the maker wrote itself.
+    pub payload_bytes: u64,
     /// Payload bytes received.
     pub bytes_in: u64,
     /// Errno (positive) that the maker was told.
@@ -126,6 +128,7 @@ impl Made {
             attempts,
             packets: attempts,
             bytes_out,
+            payload_bytes: bytes_out,
             ..Self::default()
         }
     }
@@ -135,6 +138,15 @@ impl Made {
             source_port,
             ..self
         }
+    }
+
+    /// One call of `bytes_out` bytes that the kernel refused.
+    pub(super) fn refused_datagram(bytes_out: usize, errno: i32) -> Self {
+        Self {
+            packets: 0,
+            ..Self::attempts(1, bytes_out as u64)
+        }
+        .failing_with(Some(errno))
     }
 
     pub(super) fn failing_with(self, errno: Option<i32>) -> Self {

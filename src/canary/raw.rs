@@ -75,11 +75,7 @@ fn send_in_vain(target: Target) -> Result<Made, NotMade> {
     let socket = open(family_of(to), libc::SOCK_RAW, i32::from(EXPERIMENT))?;
     match sendto(&socket, PAYLOAD, SendFlags::empty(), &to) {
         Ok(_) => Err(NotMade::broken("send in vain", "it succeeded")),
-        Err(errno) => Ok(Made {
-            packets: 0,
-            ..Made::attempts(1, 0)
-        }
-        .failing_with(Some(errno.raw_os_error()))),
+        Err(errno) => Ok(Made::refused_datagram(PAYLOAD.len(), errno.raw_os_error())),
     }
 }
 
@@ -89,7 +85,10 @@ fn send_own_header(target: Target) -> Result<Made, NotMade> {
     let packet = udp_packet(target);
     sendto(&socket, &packet, SendFlags::empty(), &to)
         .map_err(|errno| NotMade::broken("send a packet with its own header", errno))?;
-    Ok(Made::attempts(1, packet.len() as u64))
+    Ok(Made {
+        payload_bytes: PAYLOAD.len() as u64,
+        ..Made::attempts(1, packet.len() as u64)
+    })
 }
 
 /// A whole IP packet that carries a UDP datagram to `target`.

@@ -205,22 +205,14 @@ fn refused_datagram(target: Target) -> Result<Option<Errno>, NotMade> {
 
 fn send_in_vain(target: Target) -> Result<Made, NotMade> {
     match refused_datagram(target)? {
-        Some(errno) => Ok(Made {
-            packets: 0,
-            ..Made::attempts(1, 0)
-        }
-        .failing_with(Some(errno.raw_os_error()))),
+        Some(errno) => Ok(Made::refused_datagram(PAYLOAD.len(), errno.raw_os_error())),
         None => Err(NotMade::broken("send in vain", "it succeeded")),
     }
 }
 
 fn send_against_firewall(target: Target) -> Result<Made, NotMade> {
     match refused_datagram(target)? {
-        Some(errno) => Ok(Made {
-            packets: 0,
-            ..Made::attempts(1, 0)
-        }
-        .failing_with(Some(errno.raw_os_error()))),
+        Some(errno) => Ok(Made::refused_datagram(PAYLOAD.len(), errno.raw_os_error())),
         None => Err(NotMade::Lacking(
             "the laboratory has no packet filter (`nft` is missing, or the kernel lacks it)".into(),
         )),
@@ -258,5 +250,5 @@ fn answer_a_datagram(target: Target) -> Result<Made, NotMade> {
     let client = from.ok_or_else(|| NotMade::broken("await a client", "it has no address"))?;
     sendto(&socket, PAYLOAD, SendFlags::empty(), &client)
         .map_err(|errno| NotMade::broken("answer a client", errno))?;
-    Ok(Made::attempts(0, PAYLOAD.len() as u64))
+    Ok(Made::attempts(0, PAYLOAD.len() as u64).with_source_port(Some(target.port)))
 }

@@ -132,28 +132,39 @@ fn churn(count: &str, directory: &Path) -> Report {
         Ok(own) => own,
         Err(cause) => return Report::broken(cause),
     };
+    let count = count.parse::<usize>().unwrap_or(0);
     let mut pids = Vec::new();
-    for number in 0..count.parse::<usize>().unwrap_or(0) {
-        let exe = directory.join(churned_name(number));
-        let started = fs::hard_link(&own, &exe).and_then(|()| {
-            let mut child = Command::new(&exe)
-                .args(churned_arguments(number))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()?;
-            let pid = child.id();
-            match child.wait()?.success() {
-                true => Ok(pid),
-                false => Err(io::Error::other(format!("{} failed", exe.display()))),
+    for first in (0..count).step_by(LIVES_AT_ONCE) {
+        let numbers = first..count.min(first + LIVES_AT_ONCE);
+        let started: io::Result<Vec<_>> = numbers
+            .map(|number| {
+                let exe = directory.join(churned_name(number));
+                fs::hard_link(&own, &exe)?;
+                Command::new(&exe)
+                    .args(churned_arguments(number))
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .spawn()
+            })
+            .collect();
+        let ended = started.and_then(|children| {
+            for mut child in children {
+                pids.push(child.id());
+                if !child.wait()?.success() {
+                    return Err(io::Error::other("a short-lived process failed"));
+                }
             }
+            Ok(())
         });
-        match started {
-            Ok(pid) => pids.push(pid),
-            Err(cause) => return Report::broken(cause),
+        if let Err(cause) = ended {
+            return Report::broken(cause);
         }
     }
     Report::Started(pids)
 }
+
+/// Enough to keep an emulated machine's processors busy.
+const LIVES_AT_ONCE: usize = 4;
 
 /// The file name of a short-lived process.
 pub(crate) fn churned_name(number: usize) -> String {

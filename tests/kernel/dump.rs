@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::Path};
 
-use egress_baseline::model::{LossCause, Process};
+use egress_baseline::model::{BlindSpot, LossCause, Process};
 use serde::Deserialize;
 
 use super::observer::ask;
@@ -43,6 +43,8 @@ pub(crate) struct Loss {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WatchPeriod {
     pub(crate) backend: Option<String>,
+    #[serde(default)]
+    pub(crate) blind_spots: Vec<BlindSpot>,
     pub(crate) ended: Option<String>,
 }
 
@@ -117,6 +119,13 @@ impl Dump {
         flow.process_id
             .and_then(|id| self.processes.get(&id))
             .ok_or_else(|| format!("no process record for {flow}"))
+    }
+
+    /// Whether the observer said of itself that it cannot see this.
+    pub(crate) fn declares_blind(&self, code: &str) -> bool {
+        self.watch_periods
+            .iter()
+            .any(|period| period.blind_spots.iter().any(|spot| spot.code == code))
     }
 
     /// How much was lost for `cause`.

@@ -82,7 +82,8 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 		count = insert_count(&key);
 	}
 	if (!count) {
-		count_loss(LOSS_DATAGRAMS_FULL, datagram->bytes);
+		count_loss(datagram->is_begun ? LOSS_CALLS_FULL : LOSS_DATAGRAMS_FULL,
+			   datagram->bytes);
 		return;
 	}
 	if (datagram->is_begun)

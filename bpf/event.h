@@ -203,6 +203,8 @@ enum loss_cause {
 	LOSS_END_RING_FULL,
 	LOSS_CONNECTIONS_FULL,
 	LOSS_DATAGRAMS_FULL,
+	/* A call whose packet is counted by itself, but whose refusal would not be noticed. */
+	LOSS_CALLS_FULL,
 	LOSS_SCRATCH_FULL,
 	LOSS_RETURN_PROBE_MISSED,
 	LOSS_CAUSES,

@@ -14,7 +14,7 @@ use libtest_mimic::{Failed, Trial};
 use super::{
     child::{Report, churned_arguments, churned_name},
     dump::Flow,
-    session::{FLOOD_DATAGRAMS, Session, session},
+    session::{Session, flood_datagrams, session},
     workshop::{Workshop, run_to_end, text_of},
 };
 
@@ -147,12 +147,13 @@ fn flood_is_accounted_for() -> Result<(), Failed> {
     let lost = session.dump.lost(LossCause::DatagramsFull)
         + session.dump.lost(LossCause::ContactsFull)
         + session.dump.lost(LossCause::ProcessUnknown);
-    if recorded > 0 && recorded + lost == FLOOD_DATAGRAMS {
+    if recorded > 0 && recorded + lost == flood_datagrams() {
         return Ok(());
     }
     Err(format!(
-        "{FLOOD_DATAGRAMS} datagrams were sent, {recorded} recorded, {lost} counted as lost; \
+        "{} datagrams were sent, {recorded} recorded, {lost} counted as lost; \
          all losses: {:?}",
+        flood_datagrams(),
         session.dump.losses
     )
     .into())

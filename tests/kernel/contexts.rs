@@ -13,7 +13,7 @@ use super::{
     dump::listed,
     requirements::not_tried,
     session::session,
-    workshop::{Run, Workshop},
+    workshop::{Run, Workshop, text_of},
 };
 
 const KIND: &str = "tcp4-connected";
@@ -98,7 +98,7 @@ fn judge(name: &'static str, path: &str, context: &str) -> Result<Completion, Fa
     let [flow] = flows.as_slice() else {
         return Err(format!("expected one flow, recorded:\n{}", listed(&flows)).into());
     };
-    let (context, cgroup) = (filled(context), format!("/{}", filled(path)));
+    let (context, cgroup) = (filled(context), text_of(format!("/{}", filled(path))));
     if flow.context.as_deref() == Some(&context) && flow.socket_cgroup.as_deref() == Some(&cgroup) {
         return Ok(Completion::Completed);
     }

@@ -80,7 +80,12 @@ impl Dump {
         struct Heading {
             #[serde(default)]
             kind: String,
-            id: Option<u64>,
+        }
+        #[derive(Deserialize)]
+        struct Numbered {
+            id: u64,
+            #[serde(flatten)]
+            process: Process,
         }
         let heading: Heading = serde_json::from_str(line)?;
         match heading.kind.as_str() {
@@ -88,8 +93,8 @@ impl Dump {
             "loss" => self.losses.push(serde_json::from_str(line)?),
             "watch_period" => self.watch_periods.push(serde_json::from_str(line)?),
             "process" => {
-                let process = serde_json::from_str(line)?;
-                self.processes.extend(heading.id.map(|id| (id, process)));
+                let numbered: Numbered = serde_json::from_str(line)?;
+                self.processes.insert(numbered.id, numbered.process);
             }
             _ => {}
         }
@@ -98,14 +103,13 @@ impl Dump {
 
     /// The flows of a process, rows that only differ in time summed up.
     pub(crate) fn flows_of(&self, pid: u32) -> Vec<Flow> {
-        let mut sums: Vec<Flow> = Vec::new();
+        let mut sums: BTreeMap<_, Flow> = BTreeMap::new();
         for flow in self.flows.iter().filter(|flow| flow.pid == Some(pid)) {
-            match sums.iter_mut().find(|sum| is_same_contact(sum, flow)) {
-                Some(sum) => add(sum, flow),
-                None => sums.push(flow.clone()),
-            }
+            sums.entry(contact_of(flow))
+                .and_modify(|sum| add(sum, flow))
+                .or_insert_with(|| flow.clone());
         }
-        sums
+        sums.into_values().collect()
     }
 
     /// The process image that made a flow.
@@ -125,19 +129,17 @@ impl Dump {
     }
 }
 
-fn is_same_contact(one: &Flow, other: &Flow) -> bool {
-    let key = |flow: &Flow| {
-        (
-            flow.exe.clone(),
-            flow.uid,
-            flow.proto.clone(),
-            flow.dst_ip,
-            flow.dst_port,
-            flow.state.clone(),
-            flow.errno,
-        )
-    };
-    key(one) == key(other)
+/// What tells the contacts of one process apart.
+fn contact_of(flow: &Flow) -> impl Ord + use<> {
+    (
+        flow.exe.clone(),
+        flow.uid,
+        flow.proto.clone(),
+        flow.dst_ip,
+        flow.dst_port,
+        flow.state.clone(),
+        flow.errno,
+    )
 }
 
 fn add(sum: &mut Flow, flow: &Flow) {

@@ -4,7 +4,7 @@ use std::{fs, net::IpAddr, sync::LazyLock};
 
 use egress_baseline::{
     canary::{Expected, Group, Kind, Made, Scope, kinds},
-    model::Outcome,
+    model::{Outcome, Protocol},
 };
 use libtest_mimic::{Completion, Failed, Trial};
 
@@ -148,6 +148,13 @@ fn seen_by_fallback(kind: &Kind, made: &Made, rule: Rule) -> Option<Rule> {
     }
     let is_refused_here = rule.state.is_failure() && made.packets == 0;
     match (kind.group, kind.name) {
+        // What its maker put into the header is read from the packet.
+        (Group::Raw, name) if name.ends_with("-own-header") => Some(Rule {
+            proto: Protocol::UDP.word(rule.address),
+            port: Some(kind.port()),
+            bytes_out: Number::AtLeast(1),
+            ..rule
+        }),
         (Group::Packet, _) if !has_send_tracepoint() => None,
         // Nothing leaves, and no hook sees the call.
         (Group::Ping | Group::Raw, _) if is_refused_here => None,

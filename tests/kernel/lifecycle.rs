@@ -110,7 +110,7 @@ fn linger(workshop: &Workshop, database: &Path) -> Result<Lingering, String> {
 }
 
 /// Several flush intervals, in an emulated machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(25);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 fn is_lingering_flow(flow: &Flow) -> bool {

@@ -129,7 +129,6 @@ fn in_memory(workshop: &Workshop) -> Result<Scene, String> {
     )?;
     Ok(Scene {
         facts: Facts {
-            is_deleted: true,
             is_memfd: true,
             ..PLAIN
         },

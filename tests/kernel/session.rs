@@ -5,11 +5,13 @@ use std::{
     env,
     ffi::OsString,
     fs,
+    io::{self, Write},
     sync::{
-        LazyLock, Mutex,
+        LazyLock, Mutex, Once,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use egress_baseline::canary::{Kind, kinds};
@@ -50,7 +52,13 @@ pub(crate) struct Session {
 /// The session; made by the first trial that asks.
 pub(crate) fn session() -> Result<&'static Session, String> {
     static SESSION: LazyLock<Result<Session, String>> = LazyLock::new(hold);
-    SESSION.as_ref().map_err(Clone::clone)
+    static FIRST: Once = Once::new();
+    SESSION.as_ref().map_err(|cause| {
+        // The same fault fails every trial: once is enough to tell it.
+        let mut told = "the observation failed, as told at the first trial".to_owned();
+        FIRST.call_once(|| told.clone_from(cause));
+        told
+    })
 }
 
 /// The backend to test: `EGRESS_BACKEND`, else what the program chooses.
@@ -58,23 +66,41 @@ pub(crate) fn backend_asked_for() -> String {
     env::var("EGRESS_BACKEND").unwrap_or_else(|_| "auto".to_owned())
 }
 
+/// Tells how far the observation has come: a run that is cut off must show where.
+fn note(step: &str) {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let seconds = BEGUN.elapsed().as_secs();
+    writeln!(io::stderr(), "after {seconds} s: {step}").ok();
+}
+
 fn hold() -> Result<Session, String> {
+    observe_all().inspect_err(|cause| note(cause))
+}
+
+fn observe_all() -> Result<Session, String> {
+    note("the observer starts");
     let workshop = Workshop::build()?;
     let database = workshop.path().join("flows.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
+    note("each kind of flow is made");
     let makers = run_makers(&workshop);
+    note("short-lived processes come and go");
     let churn = churn::run(&workshop);
+    note("programs hide what they are");
     let scenes = scenes::run_all(&workshop);
     let placed = contexts::run_all(&workshop);
+    note("a flood is sent");
     let flood = workshop.run(
         "flood",
         &[
             "--part-flood",
-            &FLOOD_DATAGRAMS.to_string(),
+            &flood_datagrams().to_string(),
             &FLOOD_PORTS.to_string(),
         ],
     );
+    note("the observer ends");
     let ended = observer.stop_with(Signal::INT)?;
+    note("what was recorded is read");
     if !ended.status.success() {
         return Err(format!(
             "the observer ended with {}: {}",
@@ -85,6 +111,7 @@ fn hold() -> Result<Session, String> {
     if let Some(keep) = env::var_os("EGRESS_KEEP_DATABASE") {
         fs::copy(&database, keep).map_err(|cause| cause.to_string())?;
     }
+    note("what was recorded is compared");
     let backend = dump
         .watch_periods
         .first()
@@ -103,10 +130,16 @@ fn hold() -> Result<Session, String> {
     })
 }
 
-/// Datagrams of the flood, and the ports that they go to in turn.
-pub(crate) const FLOOD_DATAGRAMS: u64 = 50_000;
-/// See [`FLOOD_DATAGRAMS`].
-pub(crate) const FLOOD_PORTS: u64 = 25_000;
+/// The ports that the flood goes to in turn: more than the kernel's table of contacts holds.
+const FLOOD_PORTS: u64 = 35_000;
+
+/// Datagrams of the flood; `EGRESS_TEST_FLOOD` makes it smaller where the machine is slow.
+pub(crate) fn flood_datagrams() -> u64 {
+    env::var("EGRESS_TEST_FLOOD")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(40_000)
+}
 
 /// The arguments of a maker; words that are hostile to whoever prints them come last.
 fn maker_arguments(kind: &Kind) -> Vec<OsString> {

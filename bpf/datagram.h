@@ -113,6 +113,21 @@ static __always_inline void report_send(struct sock *sk, const struct endpoint *
 	count_datagram(&owner, remote, &datagram);
 }
 
+/* A call that report_send() counted was refused: user space takes it from what was sent. */
+static __always_inline void report_refused(struct sock *sk, const struct endpoint *remote,
+					   __u64 bytes, int result)
+{
+	struct socket_owner owner = {};
+	struct datagram datagram = { .is_begun = true };
+
+	socket_owner_from_sock(&owner, sk);
+	if (stays_here(remote, owner.network_namespace))
+		return;
+	datagram.bytes = bytes;
+	datagram.error = -result;
+	count_datagram(&owner, remote, &datagram);
+}
+
 /* A call on an unconnected socket, whose packet the egress hook will see, unless it is refused. */
 static __always_inline void report_send_begun(struct sock *sk, struct endpoint *remote)
 {

@@ -177,7 +177,8 @@ struct datagram_key {
 };
 
 struct datagram_count {
-	/* Calls that should each end in a packet that another hook sees. */
+	/* Calls that should each end in a packet that another hook sees; with an error in the key:
+	 * calls that were counted as sent under the key without it, and were refused. */
 	__u64 begun;
 	/* Calls or packets that went out. */
 	__u64 sent;

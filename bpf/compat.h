@@ -42,7 +42,8 @@ static __always_inline bool is_mptcp_subflow(struct sock *sk)
 {
 	struct tcp_sock *tp = (void *)sk;
 
-	if (!bpf_core_field_exists(tp->is_mptcp))
+	/* Other sockets end before that field: what lies there is another's. */
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !bpf_core_field_exists(tp->is_mptcp))
 		return false;
 	return BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
 }

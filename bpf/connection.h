@@ -210,5 +210,8 @@ static __always_inline void report_state(struct sock *sk, int state)
 	/* bytes_acked would count the SYN. */
 	record.bytes_out = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
 	record.bytes_in = BPF_CORE_READ(tp, bytes_received);
+	/* The peer's FIN counts there as a byte. */
+	if (record.bytes_in && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE))
+		record.bytes_in--;
 	report_end(socket, connection, &record);
 }

@@ -82,7 +82,8 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 		count = insert_count(&key);
 	}
 	if (!count) {
-		count_loss(LOSS_DATAGRAMS_FULL, datagram->bytes);
+		count_loss(datagram->is_begun ? LOSS_CALLS_FULL : LOSS_DATAGRAMS_FULL,
+			   datagram->bytes);
 		return;
 	}
 	if (datagram->is_begun)
@@ -109,6 +110,21 @@ static __always_inline void report_send(struct sock *sk, const struct endpoint *
 		return;
 	datagram.bytes = bytes;
 	datagram.source_port = owner.source_port;
+	count_datagram(&owner, remote, &datagram);
+}
+
+/* A call that report_send() counted was refused: user space takes it from what was sent. */
+static __always_inline void report_refused(struct sock *sk, const struct endpoint *remote,
+					   __u64 bytes, int result)
+{
+	struct socket_owner owner = {};
+	struct datagram datagram = { .is_begun = true };
+
+	socket_owner_from_sock(&owner, sk);
+	if (stays_here(remote, owner.network_namespace))
+		return;
+	datagram.bytes = bytes;
+	datagram.error = -result;
 	count_datagram(&owner, remote, &datagram);
 }
 

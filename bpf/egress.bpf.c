@@ -32,6 +32,7 @@
 
 /* programs */
 #include "hooks/kprobe.h"
+#include "hooks/fexit.h"
 #include "hooks/cgroup.h"
 #include "hooks/tracepoint.h"
 

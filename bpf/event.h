@@ -177,7 +177,8 @@ struct datagram_key {
 };
 
 struct datagram_count {
-	/* Calls that should each end in a packet that another hook sees. */
+	/* Calls that should each end in a packet that another hook sees; with an error in the key:
+	 * calls that were counted as sent under the key without it, and were refused. */
 	__u64 begun;
 	/* Calls or packets that went out. */
 	__u64 sent;
@@ -203,6 +204,8 @@ enum loss_cause {
 	LOSS_END_RING_FULL,
 	LOSS_CONNECTIONS_FULL,
 	LOSS_DATAGRAMS_FULL,
+	/* A call whose packet is counted by itself, but whose refusal would not be noticed. */
+	LOSS_CALLS_FULL,
 	LOSS_SCRATCH_FULL,
 	LOSS_RETURN_PROBE_MISSED,
 	LOSS_CAUSES,

@@ -147,6 +147,9 @@ struct __sk_buff {
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 
+/* A bit of skc_flags: the peer's FIN arrived. */
+#define SOCK_DONE 1
+
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
@@ -357,6 +360,7 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
+	unsigned long skc_flags;
 };
 
 struct net_device {

@@ -17,7 +17,7 @@ use libbpf_rs::{
 
 use super::{
     Backend, CaptureError, Limits, Settings,
-    backend::{FRAME_TRACEPOINT, Hook, Need, blind_spot},
+    backend::{FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, blind_spot},
     requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
 };
@@ -75,7 +75,18 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
         if settings.backend.is_some_and(|wanted| wanted != backend) {
             continue;
         }
-        match turn_on(backend, settings) {
+        let attempt = turn_on(backend, settings, backend.result_hooks()).or_else(|reason| {
+            // A kernel without trampolines refuses these, and with one of them the whole object.
+            if backend.result_hooks().is_empty() {
+                return Err(reason);
+            }
+            let mut attached = turn_on(backend, settings, &[])?;
+            attached
+                .blind_spots
+                .push(blind_spot(NO_RESULTS.0, NO_RESULTS.1));
+            Ok(attached)
+        });
+        match attempt {
             Ok(attached) => {
                 return Ok(Attached {
                     failures,
@@ -93,7 +104,11 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
     Err(CaptureError::NoBackend(failures))
 }
 
-fn turn_on(backend: Backend, settings: &Settings) -> Result<Attached, String> {
+fn turn_on(
+    backend: Backend,
+    settings: &Settings,
+    result_hooks: &[Hook],
+) -> Result<Attached, String> {
     let cgroup = match backend {
         Backend::Kprobe => None,
         Backend::Cgroup => Some(open_cgroup_root()?),
@@ -106,7 +121,8 @@ fn turn_on(backend: Backend, settings: &Settings) -> Result<Attached, String> {
         .map_err(|error| reason("open the BPF object", &error))?;
     configure(&mut open, settings).map_err(|error| reason("set the limits", &error))?;
     let mut blind_spots = backend.blind_spots();
-    let hooks = available(backend.hooks(), &mut blind_spots);
+    let mut hooks = available(backend.hooks(), &mut blind_spots);
+    hooks.extend_from_slice(result_hooks);
     for mut program in open.open_object_mut().progs_mut() {
         let is_wanted = hooks
             .iter()
@@ -244,7 +260,7 @@ mod tests {
             .collect();
         let hooks: BTreeSet<_> = Backend::BY_PREFERENCE
             .into_iter()
-            .flat_map(Backend::hooks)
+            .flat_map(|backend| backend.hooks().iter().chain(backend.result_hooks()))
             .map(|hook| hook.program.to_owned())
             .collect();
         assert_eq!(programs, hooks);

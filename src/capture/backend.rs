@@ -52,6 +52,23 @@ pub(super) const FRAME_TRACEPOINT: Hook = optional(
 
 const NO_IPV6: &str = "this kernel has no such function; flows of this kind over IPv6 are not seen";
 
+/// Tell the errno of datagrams that the kernel refuses. Where one of them cannot be loaded, none is.
+const KPROBE_RESULTS: [Hook; 7] = [
+    hook("fexit_udp_sendmsg"),
+    hook("fexit_udpv6_sendmsg"),
+    hook("fexit_ping_v4_sendmsg"),
+    hook("fexit_ping_v6_sendmsg"),
+    hook("fexit_raw_sendmsg"),
+    hook("fexit_rawv6_sendmsg"),
+    hook("fexit_packet_sendmsg"),
+];
+
+/// What is not known without them.
+pub(super) const NO_RESULTS: (&str, &str) = (
+    "datagram-errno",
+    "a datagram that the kernel refuses to send is recorded as sent",
+);
+
 const KPROBE: [Hook; 13] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("kprobe_tcp_v4_connect"),
@@ -123,11 +140,7 @@ const EVERYWHERE: [(&str, &str); 8] = [
     ),
 ];
 
-const KPROBE_BLIND: [(&str, &str); 4] = [
-    (
-        "datagram-errno",
-        "a datagram that the kernel refuses to send is recorded as sent",
-    ),
+const KPROBE_BLIND: [(&str, &str); 3] = [
     ("sctp-dccp-l2tp", "SCTP, DCCP and L2TP over IP are not seen"),
     (
         "forbidden-connect",
@@ -178,11 +191,19 @@ impl Backend {
         }
     }
 
+    /// The hooks that it can do without: all of them are on, or none is.
+    pub(super) fn result_hooks(self) -> &'static [Hook] {
+        match self {
+            Self::Kprobe => &KPROBE_RESULTS,
+            Self::Cgroup => &[],
+        }
+    }
+
     /// What it cannot see on any kernel.
     pub fn blind_spots(self) -> Vec<BlindSpot> {
         let own = match self {
-            Self::Kprobe => &KPROBE_BLIND,
-            Self::Cgroup => &CGROUP_BLIND,
+            Self::Kprobe => KPROBE_BLIND.as_slice(),
+            Self::Cgroup => CGROUP_BLIND.as_slice(),
         };
         EVERYWHERE
             .iter()
@@ -193,13 +214,13 @@ impl Backend {
 
     /// What it cannot see on kernels that lack one of its hooks.
     pub fn possible_blind_spots(self) -> Vec<BlindSpot> {
-        self.hooks()
-            .iter()
-            .filter_map(|hook| match hook.need {
-                Need::All => None,
-                Need::OneKind(code, text) => Some(blind_spot(code, text)),
-            })
-            .collect()
+        let results =
+            (!self.result_hooks().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
+        let kinds = self.hooks().iter().filter_map(|hook| match hook.need {
+            Need::All => None,
+            Need::OneKind(code, text) => Some(blind_spot(code, text)),
+        });
+        kinds.chain(results).collect()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// The causes that are counted in the kernel and the index of each one's counter.
-pub(super) const LOSS_CAUSES: [(LossCause, u32); 6] = [
+pub(super) const LOSS_CAUSES: [(LossCause, u32); 7] = [
     (LossCause::RingFull, types::loss_cause::LOSS_RING_FULL.0),
     (
         LossCause::EndRingFull,
@@ -32,6 +32,7 @@ pub(super) const LOSS_CAUSES: [(LossCause, u32); 6] = [
         LossCause::DatagramsFull,
         types::loss_cause::LOSS_DATAGRAMS_FULL.0,
     ),
+    (LossCause::CallsFull, types::loss_cause::LOSS_CALLS_FULL.0),
     (
         LossCause::ScratchFull,
         types::loss_cause::LOSS_SCRATCH_FULL.0,

@@ -110,7 +110,9 @@ impl Watcher {
             pipeline: Pipeline::new(plan.scope.clone(), since),
             namespaces: Namespaces::new(root),
             accounts: Accounts::of_host(root),
-            host_mount_namespace: mount_namespace_of(root, 1),
+            // Some sandboxes hide their first process from everybody; then this one stands for the host.
+            host_mount_namespace: mount_namespace_of(root, 1)
+                .or_else(|| mount_namespace_of(root, std::process::id())),
         };
         watcher.refresh_facts();
         watcher

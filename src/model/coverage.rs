@@ -94,6 +94,9 @@ pub enum LossCause {
     ConnectionsFull,
     /// The kernel's table of datagram contacts was full.
     DatagramsFull,
+    /// The same table was full when a call was noted whose packet another hook counts: the packet
+    /// is not missing, but a refusal would not have been noticed.
+    CallsFull,
     /// A process could not be identified because the kernel-side scratch space was taken.
     ScratchFull,
     /// A process's memory could not be read: its identity is incomplete.
@@ -116,11 +119,12 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
         Self::DatagramsFull,
+        Self::CallsFull,
         Self::ScratchFull,
         Self::IdentityUnreadable,
         Self::ProcessUnknown,
@@ -139,6 +143,7 @@ impl LossCause {
             Self::EndRingFull => "end_ring_full",
             Self::ConnectionsFull => "connections_full",
             Self::DatagramsFull => "datagrams_full",
+            Self::CallsFull => "calls_full",
             Self::ScratchFull => "scratch_full",
             Self::IdentityUnreadable => "identity_unreadable",
             Self::ProcessUnknown => "process_unknown",
@@ -158,6 +163,7 @@ impl LossCause {
             Self::EndRingFull => "connections whose end did not fit into the ring buffer",
             Self::ConnectionsFull => "connections whose end could not be followed",
             Self::DatagramsFull => "datagrams to contacts that did not fit into the kernel's table",
+            Self::CallsFull => "calls whose refusal would not have been noticed",
             Self::ScratchFull => "processes that could not be identified in time",
             Self::IdentityUnreadable => "processes whose identity is incomplete",
             Self::ProcessUnknown => "flows recorded without a process",

@@ -179,7 +179,8 @@ pub struct DatagramCount {
     pub remote: Endpoint,
     /// Errno (positive) with which the kernel refused, 0 if it did not.
     pub errno: i32,
-    /// Calls that should each end in a packet, where a hook sees the call and another the packet.
+    /// Calls that should each end in a packet, where a hook sees the call and another the packet;
+    /// with an errno: calls that were counted as sent, and were refused.
     pub begun: u64,
     /// Calls or packets that went out.
     pub sent: u64,

@@ -30,6 +30,24 @@ pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
     })
 }
 
+/// Calls that were counted as sent and turn out to have been refused.
+pub(super) fn refusal_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
+    if count.begun == 0 || count.errno == 0 {
+        return None;
+    }
+    let part = part_of(
+        &DatagramCount {
+            sent: count.begun,
+            ..count.clone()
+        },
+        clock,
+    )?;
+    Some(Part {
+        bytes_out: None,
+        ..part
+    })
+}
+
 #[derive(Debug)]
 struct Balance {
     /// Calls that were begun, less the packets that were seen.
@@ -50,6 +68,9 @@ pub(super) struct Unanswered {
 impl Unanswered {
     pub(super) fn take(&mut self, count: &DatagramCount, clock: BootClock) {
         let key = (count.sender, count.remote);
+        if count.errno != 0 {
+            return;
+        }
         if count.begun == 0 && !self.balances.contains_key(&key) {
             return;
         }

@@ -53,6 +53,8 @@ pub struct Pipeline {
     makers: Makers,
     connections: Connections,
     unanswered: Unanswered,
+    /// With the bytes that were counted as sent.
+    refusals: Vec<(Part, u64)>,
     sums: Sums,
     /// Outcomes of connects that were written as pending.
     settlements: Vec<FlowRecord>,
@@ -72,6 +74,7 @@ impl Pipeline {
             scope,
             connections: Connections::default(),
             unanswered: Unanswered::default(),
+            refusals: Vec::new(),
             sums: Sums::default(),
             settlements: Vec::new(),
             retracted: Vec::new(),
@@ -112,6 +115,9 @@ impl Pipeline {
                 if !self.is_own(count.sender.network_namespace, count.remote.address) {
                     self.unanswered.take(&count, clock);
                     self.add_part(datagrams::part_of(&count, clock));
+                    self.refusals.extend(
+                        datagrams::refusal_of(&count, clock).map(|part| (part, count.bytes)),
+                    );
                 }
             }
         }
@@ -174,6 +180,13 @@ impl Pipeline {
     pub fn flush(&mut self, clock: BootClock, is_last: bool) -> Batch {
         for part in self.unanswered.refused(is_last) {
             self.add_part(Some(part));
+        }
+        for (refusal, bytes) in std::mem::take(&mut self.refusals) {
+            let taken = self.sums.take_sent(&refusal, bytes);
+            self.add_part((taken > 0).then_some(Part {
+                attempts: taken,
+                ..refusal
+            }));
         }
         let mut flows = std::mem::take(&mut self.settlements);
         for (ticket, part) in self.connections.take_pending() {

@@ -133,6 +133,24 @@ impl Sums {
         true
     }
 
+    /// Takes refused attempts from those that are like them and were summed as sent. Returns how many
+    /// there were: one that went into a flush before its refusal was known stays as it was written.
+    pub(super) fn take_sent(&mut self, refused: &Part, bytes: u64) -> u64 {
+        let key = (refused.sender, refused.remote, Outcome::Sent, None);
+        let Some(sent) = self.parts.get_mut(&key) else {
+            return 0;
+        };
+        let taken = refused.attempts.min(sent.attempts);
+        sent.attempts -= taken;
+        if taken == refused.attempts {
+            sent.bytes_out = sent.bytes_out.map(|sum| sum.saturating_sub(bytes));
+        }
+        if sent.attempts == 0 {
+            self.parts.remove(&key);
+        }
+        taken
+    }
+
     /// All sums; the next interval begins at nothing.
     pub(super) fn take(&mut self) -> Vec<Part> {
         std::mem::take(&mut self.parts).into_values().collect()

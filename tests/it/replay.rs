@@ -366,6 +366,35 @@ fn calls_without_a_packet_were_refused() {
 }
 
 #[test]
+fn refused_datagrams_are_taken_from_those_that_were_counted_as_sent() {
+    let mut pipeline = pipeline();
+    take(&mut pipeline, KernelEvent::Datagrams(datagrams(0, 5)));
+    let refused = DatagramCount {
+        errno: 101,
+        bytes: 96,
+        ..datagrams(2, 0)
+    };
+    take(&mut pipeline, KernelEvent::Datagrams(refused));
+    let mut outcomes = rows(&pipeline.flush(clock(100), false));
+    outcomes.sort_unstable();
+    assert_eq!(
+        outcomes,
+        [
+            (Outcome::Unreachable, 2, None),
+            (Outcome::Sent, 3, Some(144))
+        ]
+    );
+    // A refusal that comes after the flush of its attempt must not add one.
+    let late = DatagramCount {
+        errno: 101,
+        bytes: 48,
+        ..datagrams(1, 0)
+    };
+    take(&mut pipeline, KernelEvent::Datagrams(late));
+    assert!(pipeline.flush(clock(110), false).flows.is_empty());
+}
+
+#[test]
 fn flows_to_addresses_of_the_own_namespace_are_no_egress_unless_asked_for() {
     for (include_loopback, expected) in [(false, 0), (true, 2)] {
         let mut pipeline = pipeline_of(Scope {

@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) clang-format iproute2 nftables iputils-ping libcap2-bin util-linux \
-	procps qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates
+	procps tcpdump qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates
 
 # As root there may be no sudo, and as somebody else it is needed.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)

@@ -12,6 +12,7 @@ mod identity;
 mod kinds;
 mod lifecycle;
 mod observer;
+mod real_traffic;
 mod requirements;
 mod scene;
 mod scenes;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         identity::trials(),
         contexts::trials(),
         lifecycle::trials(),
+        real_traffic::trials(),
     ]
     .into_iter()
     .flatten()

@@ -53,7 +53,7 @@ fn package_clients_are_recorded() -> Result<Completion, Failed> {
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
     let capture = Capture::start(&place.path().join("packets"))?;
     let is_updated = update_package_lists(place.path())?;
-    fetch_with_pip(place.path());
+    let is_fetched = fetch_with_pip(place.path());
     let peers = capture.stop()?;
     let ended = observer.stop_with(Signal::INT)?;
     if !ended.status.success() {
@@ -68,7 +68,7 @@ fn package_clients_are_recorded() -> Result<Completion, Failed> {
     }
     let dump = Dump::read(&database)?;
     compare_apt(&dump, &peers)?;
-    compare_pip(&dump, &peers)?;
+    compare_pip(&dump, &peers, is_fetched)?;
     Ok(Completion::Completed)
 }
 
@@ -87,7 +87,7 @@ fn update_package_lists(place: &Path) -> Result<bool, Failed> {
 }
 
 /// Not every machine has it; where it fails, its attempts are compared all the same.
-fn fetch_with_pip(place: &Path) {
+fn fetch_with_pip(place: &Path) -> bool {
     let outcome = Command::new("pip")
         .args([
             "-q",
@@ -101,7 +101,7 @@ fn fetch_with_pip(place: &Path) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    drop(outcome);
+    outcome.is_ok_and(|status| status.success())
 }
 
 fn compare_apt(dump: &Dump, peers: &Peers) -> Result<(), Failed> {
@@ -123,7 +123,7 @@ fn compare_apt(dump: &Dump, peers: &Peers) -> Result<(), Failed> {
     compare(&flows, peers)
 }
 
-fn compare_pip(dump: &Dump, peers: &Peers) -> Result<(), Failed> {
+fn compare_pip(dump: &Dump, peers: &Peers, is_fetched: bool) -> Result<(), Failed> {
     let is_python = |flow: &&Flow| {
         flow.proto == "tcp"
             && flow
@@ -132,6 +132,9 @@ fn compare_pip(dump: &Dump, peers: &Peers) -> Result<(), Failed> {
                 .is_some_and(|exe| exe.contains("/python"))
     };
     let flows: Vec<Flow> = dump.flows.iter().filter(is_python).cloned().collect();
+    if is_fetched && flows.is_empty() {
+        return Err("pip fetched something and was not recorded".into());
+    }
     compare(&flows, peers)
 }
 

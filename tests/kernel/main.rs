@@ -8,6 +8,7 @@ mod child;
 mod churn;
 mod contexts;
 mod dump;
+mod hosts;
 mod identity;
 mod kinds;
 mod lifecycle;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         identity::trials(),
         contexts::trials(),
         lifecycle::trials(),
+        hosts::trials(),
         real_traffic::trials(),
     ]
     .into_iter()

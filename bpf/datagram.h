@@ -179,8 +179,10 @@ static __always_inline void report_packet(struct sock *sk, struct packet *packet
 	struct socket_owner owner = {};
 	struct datagram datagram = {};
 
-	/* Later packets of an association may be sent by timers; its first is sent by its maker. */
-	if (packet->remote.protocol == IPPROTO_SCTP && packet->sctp_chunk != SCTP_CHUNK_INIT)
+	/* Of an association, what its maker sends itself: whoever else runs here does not hold the
+	 * socket's lock. */
+	if (is_association(packet->remote.protocol) &&
+	    (!packet->is_request || !BPF_CORE_READ(sk, sk_lock.owned)))
 		return;
 	socket_owner_from_sock(&owner, sk);
 	if (!include_loopback && ifindex == LOOPBACK_IFINDEX) {

@@ -9,15 +9,23 @@ struct packet {
 	struct endpoint remote;
 	__u32 payload_bytes;
 	__u16 source_port;
-	__u8 sctp_chunk;
+	/* Asks a peer for a connection, where the protocol has such packets. */
+	bool is_request;
 };
 
 #define SCTP_CHUNK_INIT 1
+#define DCCP_REQUEST 0
 
 static __always_inline bool is_extension_header(__u8 protocol)
 {
 	/* Hop-by-hop, routing, fragment, destination options. */
 	return protocol == 0 || protocol == 43 || protocol == 44 || protocol == 60;
+}
+
+/* Protocols whose packets are mostly sent by timers and in answer to others. */
+static __always_inline bool is_association(__u8 protocol)
+{
+	return protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
 }
 
 /* Takes ports and payload from the transport header, which begins at `offset`. */
@@ -26,6 +34,7 @@ static __always_inline void packet_read_transport(struct packet *packet, struct 
 {
 	__be16 ports[2] = {};
 	__u32 header = 0;
+	__u8 type = 0;
 
 	if (protocol_has_ports(packet->remote.protocol) &&
 	    bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)) == 0) {
@@ -34,8 +43,14 @@ static __always_inline void packet_read_transport(struct packet *packet, struct 
 	}
 	if (packet->remote.protocol == IPPROTO_UDP || packet->remote.protocol == IPPROTO_UDPLITE)
 		header = 8;
-	if (packet->remote.protocol == IPPROTO_SCTP)
-		bpf_skb_load_bytes(skb, offset + 12, &packet->sctp_chunk, 1);
+	if (packet->remote.protocol == IPPROTO_SCTP &&
+	    bpf_skb_load_bytes(skb, offset + 12, &type, 1) == 0)
+		packet->is_request = type == SCTP_CHUNK_INIT;
+	if (packet->remote.protocol == IPPROTO_DCCP &&
+	    bpf_skb_load_bytes(skb, offset + 8, &type, 1) == 0)
+		packet->is_request = (type >> 1 & 0x0f) == DCCP_REQUEST;
+	if (is_association(packet->remote.protocol))
+		return;
 	packet->payload_bytes = skb->len > offset + header ? skb->len - offset - header : 0;
 }
 

@@ -164,7 +164,8 @@ const CGROUP_BLIND: [(&str, &str); 4] = [
     ),
     (
         "association-packets",
-        "of SCTP the first packet of an association is recorded, later ones and bytes are not",
+        "of SCTP and DCCP the packet that asks for an association is recorded; its outcome, later \
+         packets and bytes are not",
     ),
     (
         "more-data",

@@ -100,7 +100,7 @@ fn linger(workshop: &Workshop, database: &Path) -> Result<Lingering, String> {
         let dump = Dump::read(database)?;
         let flows = dump.flows_of(child.id());
         let is_whole = match dump.declares_blind("open-bytes") {
-            true => !flows.is_empty(),
+            true => is_settled(&flows),
             false => flows.iter().any(is_lingering_flow),
         };
         if is_whole || begun.elapsed() > PATIENCE {
@@ -112,6 +112,13 @@ fn linger(workshop: &Workshop, database: &Path) -> Result<Lingering, String> {
     let pid = child.id();
     child.wait().map_err(|cause| cause.to_string())?;
     Ok(Lingering { pid, while_open })
+}
+
+/// Whether what was recorded is no longer a connect that waits for its answer.
+fn is_settled(flows: &[Flow]) -> bool {
+    flows
+        .iter()
+        .any(|flow| flow.state == Outcome::Established.word())
 }
 
 /// Several flush intervals, in an emulated machine.
@@ -208,8 +215,17 @@ fn open_connection_is_recorded() -> Result<(), Failed> {
     let second = second()?;
     let lingering = &second.lingering;
     let after = second.dump.flows_of(lingering.pid);
-    let is_right = |flows: &[Flow]| matches!(flows, [flow] if is_lingering_flow(flow));
-    if is_right(&lingering.while_open) && is_right(&after) {
+    let is_whole = |flows: &[Flow]| matches!(flows, [flow] if is_lingering_flow(flow));
+    let is_begun = |flows: &[Flow]| {
+        matches!(flows, [flow] if flow.attempts == 1
+            && flow.bytes_out.is_none()
+            && flow.state == Outcome::Established.word())
+    };
+    let is_right_while_open = match second.dump.declares_blind("open-bytes") {
+        true => is_begun(&lingering.while_open),
+        false => is_whole(&lingering.while_open),
+    };
+    if is_right_while_open && is_whole(&after) {
         return Ok(());
     }
     Err(format!(

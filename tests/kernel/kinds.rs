@@ -152,13 +152,15 @@ fn rule_for(kind: &Kind, made: &Made, session: &Session) -> Option<Rule> {
 }
 
 fn seen_fully(expected: &Expected, made: &Made) -> Rule {
+    // What was refused was not sent.
+    let bytes_out = if made.packets == 0 { 0 } else { made.bytes_out };
     Rule {
         proto: expected.protocol.word(expected.address),
         address: expected.address,
         port: Port::Exactly(expected.port),
         state: expected.outcome,
         attempts: Number::Exactly(made.attempts),
-        bytes_out: Number::Exactly(made.bytes_out),
+        bytes_out: Number::Exactly(bytes_out),
         bytes_in: made.bytes_in,
         errno: Some(made.errno),
         source_port: made.source_port,
@@ -201,6 +203,7 @@ fn seen_by_kprobes(
         Group::Sctp | Group::Dccp | Group::L2tp if is_declared("sctp-dccp-l2tp") => None,
         _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => Some(Rule {
             state: Outcome::Sent,
+            bytes_out: Number::Exactly(made.bytes_out),
             errno: Some(None),
             ..rule
         }),
@@ -228,10 +231,9 @@ fn seen_by_fallback(
         {
             None
         }
-        _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => Some(Rule {
-            bytes_out: Number::Exactly(0),
-            ..failed_unseen
-        }),
+        _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => {
+            Some(failed_unseen)
+        }
         (Group::Tcp, name) if fails_before_syn(name) && is_declared("connect-errno") => {
             Some(failed_unseen)
         }
@@ -248,14 +250,8 @@ fn seen_by_fallback(
             ..rule
         }),
         // Chunks are no payload of the maker, and what the kernel answers is another association's.
-        (Group::Sctp, _) if is_declared("association-packets") => Some(Rule {
+        (Group::Sctp | Group::Dccp, _) if is_declared("association-packets") => Some(Rule {
             state: Outcome::Sent,
-            bytes_out: Number::AtLeast(0),
-            ..rule
-        }),
-        (Group::Dccp, _) => Some(Rule {
-            state: Outcome::Sent,
-            attempts: Number::AtLeast(made.attempts),
             bytes_out: Number::AtLeast(0),
             ..rule
         }),

@@ -10,6 +10,7 @@ mod drain;
 mod error;
 mod requirements;
 mod skeleton;
+mod skipped;
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
 
@@ -73,6 +74,7 @@ pub struct Capture {
     inbox: Rc<RefCell<Inbox>>,
     tables: DatagramTables,
     known_losses: BTreeMap<LossCause, (u64, u64)>,
+    known_skips: u64,
 }
 
 #[derive(Default)]
@@ -113,6 +115,7 @@ impl Capture {
             inbox,
             tables,
             known_losses: BTreeMap::new(),
+            known_skips: 0,
         })
     }
 
@@ -209,6 +212,12 @@ impl Capture {
             });
         }
         new
+    }
+
+    /// How often since the last call the kernel skipped a hook.
+    pub fn new_skips(&mut self) -> u64 {
+        let skips = skipped::skipped_runs(&self.attached.skeleton);
+        skips - std::mem::replace(&mut self.known_skips, skips).min(skips)
     }
 
     /// Makes the kernel report a process image once more when it sends again.

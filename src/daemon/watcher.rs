@@ -17,7 +17,10 @@ use super::{Plan, namespaces::Namespaces, privileges};
 use crate::{
     capture::{self, Backend, Capture, CaptureError, boot_clock},
     identity::facts::{Accounts, is_host_file, mount_namespace_of},
-    model::{BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, ProcessImage, Timestamp},
+    model::{
+        BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage,
+        Timestamp,
+    },
     pipeline::{Pipeline, ProcessFacts},
 };
 
@@ -203,6 +206,10 @@ impl Watcher {
     fn flush(&mut self, is_last: bool) -> Batch {
         self.refresh_facts();
         self.settle();
+        match self.capture.new_skips() {
+            0 => {}
+            skips => self.pipeline.lose(LossCause::HookSkipped, skips, None),
+        }
         let batch = self.pipeline.flush(boot_clock(), is_last);
         for key in self.pipeline.forgotten() {
             self.capture.forget_process(&key);

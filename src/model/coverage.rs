@@ -109,6 +109,8 @@ pub enum LossCause {
     DrainFailed,
     /// A return probe did not fire: the errno of a failed connect may be missing.
     ReturnProbeMissed,
+    /// The kernel did not run a hook, because it was running on that CPU already.
+    HookSkipped,
     /// The table of contacts in user space was full.
     ContactsFull,
     /// The store could not be written and memory for what waited was used up.
@@ -119,7 +121,7 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
@@ -131,6 +133,7 @@ impl LossCause {
         Self::RecordUndecodable,
         Self::DrainFailed,
         Self::ReturnProbeMissed,
+        Self::HookSkipped,
         Self::ContactsFull,
         Self::StoreFailed,
         Self::LineSkipped,
@@ -150,6 +153,7 @@ impl LossCause {
             Self::RecordUndecodable => "record_undecodable",
             Self::DrainFailed => "drain_failed",
             Self::ReturnProbeMissed => "return_probe_missed",
+            Self::HookSkipped => "hook_skipped",
             Self::ContactsFull => "contacts_full",
             Self::StoreFailed => "store_failed",
             Self::LineSkipped => "line_skipped",
@@ -170,6 +174,7 @@ impl LossCause {
             Self::RecordUndecodable => "records from the kernel that made no sense",
             Self::DrainFailed => "kernel tables that could not be read",
             Self::ReturnProbeMissed => "connects whose errno may be missing",
+            Self::HookSkipped => "hooks that the kernel did not run",
             Self::ContactsFull => "attempts to contacts that did not fit into memory",
             Self::StoreFailed => "attempts that could not be written to the database",
             Self::LineSkipped => "lines of an import that were skipped",

@@ -8,10 +8,12 @@ mod child;
 mod churn;
 mod contexts;
 mod dump;
+mod hosts;
 mod identity;
 mod kinds;
 mod lifecycle;
 mod observer;
+mod real_traffic;
 mod requirements;
 mod scene;
 mod scenes;
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         identity::trials(),
         contexts::trials(),
         lifecycle::trials(),
+        hosts::trials(),
+        real_traffic::trials(),
     ]
     .into_iter()
     .flatten()

@@ -2,7 +2,7 @@
 # need on Debian 12 with a Rust toolchain.
 
 BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) clang-format iproute2 nftables util-linux \
+TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-linux \
 	procps tcpdump qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates
 
 # As root there may be no sudo, and as somebody else it is needed.
@@ -36,6 +36,7 @@ check: setup-test
 	$(CARGO) fmt --check
 	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/hooks/*.h
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --test kernel -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 
 unit: setup-test

@@ -4,6 +4,7 @@
  *
  * A table of contents: hook -> reader -> body -> output, each line below may use those above it.
  */
+#include "abi.h"
 #include "kernel.h"
 
 #include <bpf/bpf_core_read.h>

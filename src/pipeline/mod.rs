@@ -18,8 +18,8 @@ use makers::Makers;
 use sums::{Part, Sums};
 
 use crate::model::{
-    Batch, BootClock, Connect, Destination, FlowRecord, KernelEvent, Loss, LossCause, Outcome,
-    ProcessKey, Ticket, Timestamp,
+    Application, Batch, BootClock, Connect, Destination, FlowRecord, KernelEvent, Loss, LossCause,
+    Outcome, ProcessKey, Ticket, Timestamp,
 };
 
 /// What does not change while a host is observed.
@@ -61,7 +61,7 @@ pub struct Pipeline {
     retracted: Vec<Ticket>,
     own_addresses: HashMap<u32, HashSet<IpAddr>>,
     losses: BTreeMap<LossCause, (u64, Option<u64>)>,
-    known: HashSet<(ProcessKey, Destination)>,
+    known: HashSet<(Application, Destination)>,
     has_news: bool,
     flushed: Timestamp,
 }
@@ -256,7 +256,8 @@ impl Pipeline {
         if self.known.len() >= KNOWN_CONTACTS {
             return;
         }
-        let contact = (part.sender.process, part.destination());
+        let maker = self.makers.maker_of(&part.sender, part.remote.protocol);
+        let contact = (maker.identity.application.clone(), part.destination());
         if self.known.insert(contact) {
             self.has_news = true;
         }

@@ -480,6 +480,40 @@ fn a_flow_of_a_process_that_was_not_reported_is_kept_and_counted() {
 }
 
 #[test]
+fn a_contact_is_news_once_however_many_processes_repeat_it() {
+    let mut pipeline = pipeline();
+    assert!(!pipeline.has_news());
+    take(&mut pipeline, KernelEvent::Datagrams(datagrams(0, 1)));
+    assert!(pipeline.has_news());
+    pipeline.flush(clock(100), false);
+    assert!(!pipeline.has_news());
+    let key = ProcessKey { pid: 77, ..SHELL };
+    take(
+        &mut pipeline,
+        KernelEvent::Process(Box::new(image(key, b"/usr/bin/push"))),
+    );
+    let sender = Sender {
+        process: key,
+        ..sender()
+    };
+    take(
+        &mut pipeline,
+        KernelEvent::Datagrams(DatagramCount {
+            sender,
+            ..datagrams(0, 1)
+        }),
+    );
+    assert!(!pipeline.has_news());
+    let elsewhere = remote("198.51.100.10", 123, 17);
+    let count = DatagramCount {
+        remote: elsewhere,
+        ..datagrams(0, 1)
+    };
+    take(&mut pipeline, KernelEvent::Datagrams(count));
+    assert!(pipeline.has_news());
+}
+
+#[test]
 fn the_kernels_own_packets_belong_to_no_process() {
     let mut pipeline = pipeline();
     let count = DatagramCount {

@@ -202,8 +202,12 @@ static __always_inline void report_state(struct sock *sk, int state)
 	if (state != TCP_CLOSE)
 		return;
 	record.error = BPF_CORE_READ(sk, sk_err);
-	/* The call itself takes the socket back: its return probe knows why. */
-	if (!record.error && connection->connecting_thread == (__u32)bpf_get_current_pid_tgid())
+	/*
+	 * The call itself takes the socket back: its return probe knows why. No thread is 0 but the
+	 * idle one, in which a packet from the network finds a CPU that has nothing to do.
+	 */
+	if (!record.error && connection->connecting_thread &&
+	    connection->connecting_thread == (__u32)bpf_get_current_pid_tgid())
 		return;
 	if (BPF_CORE_READ(tp, segs_out))
 		record.flags = CONNECTION_SENT;

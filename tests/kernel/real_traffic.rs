@@ -54,6 +54,7 @@ fn package_clients_are_recorded() -> Result<Completion, Failed> {
     let capture = Capture::start(&place.path().join("packets"))?;
     let is_updated = update_package_lists(place.path())?;
     let is_fetched = fetch_with_pip(place.path());
+    await_bytes(&database)?;
     let peers = capture.stop()?;
     let ended = observer.stop_with(Signal::INT)?;
     if !ended.status.success() {
@@ -104,15 +105,52 @@ fn fetch_with_pip(place: &Path) -> bool {
     outcome.is_ok_and(|status| status.success())
 }
 
+/// Bytes are known when a connection is over, which takes the other side a moment.
+fn await_bytes(database: &Path) -> Result<(), Failed> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let dump = Dump::read(database)?;
+        let mut peers: BTreeMap<_, u64> = BTreeMap::new();
+        for flow in dump
+            .flows
+            .iter()
+            .filter(|flow| is_apt(flow) || is_python(flow))
+        {
+            *peers
+                .entry((flow.pid, flow.dst_ip, flow.dst_port))
+                .or_default() += flow.bytes_in.unwrap_or(0);
+        }
+        let is_told = !peers.is_empty() && peers.values().all(|bytes| *bytes > 0);
+        if is_told || Instant::now() > deadline {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn is_apt(flow: &Flow) -> bool {
+    flow.proto == "tcp"
+        && flow
+            .exe
+            .as_deref()
+            .is_some_and(|exe| exe.starts_with("/usr/lib/apt/methods/"))
+}
+
+fn is_python(flow: &Flow) -> bool {
+    flow.proto == "tcp"
+        && flow
+            .exe
+            .as_deref()
+            .is_some_and(|exe| exe.contains("/python"))
+}
+
 fn compare_apt(dump: &Dump, peers: &Peers) -> Result<(), Failed> {
-    let is_apt = |flow: &&Flow| {
-        flow.proto == "tcp"
-            && flow
-                .exe
-                .as_deref()
-                .is_some_and(|exe| exe.starts_with("/usr/lib/apt/methods/"))
-    };
-    let flows: Vec<Flow> = dump.flows.iter().filter(is_apt).cloned().collect();
+    let flows: Vec<Flow> = dump
+        .flows
+        .iter()
+        .filter(|flow| is_apt(flow))
+        .cloned()
+        .collect();
     if flows.is_empty() {
         return Err(format!("apt's methods were not recorded; peers: {peers:?}").into());
     }
@@ -124,14 +162,12 @@ fn compare_apt(dump: &Dump, peers: &Peers) -> Result<(), Failed> {
 }
 
 fn compare_pip(dump: &Dump, peers: &Peers, is_fetched: bool) -> Result<(), Failed> {
-    let is_python = |flow: &&Flow| {
-        flow.proto == "tcp"
-            && flow
-                .exe
-                .as_deref()
-                .is_some_and(|exe| exe.contains("/python"))
-    };
-    let flows: Vec<Flow> = dump.flows.iter().filter(is_python).cloned().collect();
+    let flows: Vec<Flow> = dump
+        .flows
+        .iter()
+        .filter(|flow| is_python(flow))
+        .cloned()
+        .collect();
     if is_fetched && flows.is_empty() {
         return Err("pip fetched something and was not recorded".into());
     }

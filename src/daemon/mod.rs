@@ -2,7 +2,7 @@
 //!
 //! A plain thread owns capture and pipeline and hands over whole batches; here, they are written. The
 //! channel between them has no bound of its own, so that nothing is lost in it; what waits is bounded
-//! by [`Backlog`], which counts what it drops.
+//! by `backlog`, which counts what it drops.
 
 mod backlog;
 mod namespaces;

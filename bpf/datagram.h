@@ -90,7 +90,7 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 		__sync_fetch_and_add(&count->begun, 1);
 	else
 		__sync_fetch_and_add(&count->sent, 1);
-	__sync_fetch_and_add(&count->bytes, datagram->bytes);
+	add_bytes(&count->bytes, datagram->bytes);
 	count->last_boot_ns = bpf_ktime_get_boot_ns();
 	if (datagram->source_port && count->source_port != datagram->source_port) {
 		if (count->source_port)

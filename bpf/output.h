@@ -22,6 +22,13 @@ struct {
 	__type(value, struct loss);
 } losses SEC(".maps");
 
+/* The compiler makes an atomic OR of adding a constant 0, which 5.10 does not know. */
+static __always_inline void add_bytes(__u64 *sum, __u64 bytes)
+{
+	if (bytes)
+		__sync_fetch_and_add(sum, bytes);
+}
+
 static __always_inline void count_loss(__u32 cause, __u64 bytes)
 {
 	struct loss *loss = bpf_map_lookup_elem(&losses, &cause);
@@ -29,7 +36,7 @@ static __always_inline void count_loss(__u32 cause, __u64 bytes)
 	if (!loss)
 		return;
 	__sync_fetch_and_add(&loss->count, 1);
-	__sync_fetch_and_add(&loss->bytes, bytes);
+	add_bytes(&loss->bytes, bytes);
 }
 
 /* Sends a record; false if the ring had no room. */

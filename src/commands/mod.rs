@@ -16,9 +16,9 @@ pub mod status;
 mod window;
 
 use crate::{
+    capture::now,
     cli::{Cli, ColorWhen, Command},
     failure::Exit,
-    model::Timestamp,
 };
 
 /// Runs the command.
@@ -38,13 +38,4 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(args, &cli.global),
         Command::Prune(args) => prune::run(args, &cli.global),
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "commands read the clock for the stages"
-)]
-fn now() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::default().after(since_epoch.unwrap_or_default())
 }

@@ -180,7 +180,8 @@ async fn observe(
                 None => break,
             },
             () = signals.any() => watch.stop(),
-            () = sleep_until(deadline) => watch.stop(),
+            // A deadline that is past would be met again at once, for as long as the last drain takes.
+            () = sleep_until(deadline), if !watch.is_stopping() => watch.stop(),
             _ = tick.tick() => {
                 notify(&[NotifyState::Watchdog]);
                 tell(&summary);
@@ -207,6 +208,10 @@ fn retention(kept: &RetentionConfig) -> Retention {
 const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Watch {
+    fn is_stopping(&self) -> bool {
+        self.should_stop.load(Ordering::Relaxed)
+    }
+
     fn stop(&self) {
         if !self.should_stop.swap(true, Ordering::Relaxed) {
             notify(&[NotifyState::Stopping]);
@@ -220,7 +225,7 @@ fn finish(
     period: WatchPeriodId,
     mut backlog: Backlog,
 ) -> Result<(), DaemonError> {
-    let was_asked = watch.should_stop.load(Ordering::Relaxed);
+    let was_asked = watch.is_stopping();
     watch.thread.join().map_err(|_| WatchError::Died)?;
     if let Some(failure) = backlog.write(recorder, period) {
         return Err(failure.into());

@@ -15,6 +15,15 @@ volatile __u32 active_datagrams = 0;
 /* Entries that were added to the tables of datagrams; tells user space whether a drain is due. */
 volatile __u64 datagram_entries = 0;
 
+/* Seconds since observing began; user space keeps it going, several times a second. */
+volatile __u32 observed_seconds = 0;
+
+/* Conversations that were inserted since the start; tells user space how fast they come. */
+volatile __u64 conversations_begun = 0;
+
+/* Set by user space while they come so fast that one may have had to make room before its time. */
+volatile __u32 is_crowded = 0;
+
 /*
  * Types that only travel through the ring are not in the object's BTF unless something has them.
  */
@@ -27,12 +36,16 @@ struct record_types {
 	struct datagram_count datagram_count;
 	struct connection connection;
 	struct own_address own_address;
+	struct local_port local_port;
+	struct conversation conversation;
+	struct conversation_state conversation_state;
 	struct loss loss;
 	enum event_kind event_kind;
 	enum sender_flags sender_flags;
 	enum endpoint_flags endpoint_flags;
 	enum image_flags image_flags;
 	enum connection_flags connection_flags;
+	enum conversation_opener conversation_opener;
 	enum loss_cause loss_cause;
 };
 const volatile struct record_types *record_types __attribute__((unused)) = NULL;

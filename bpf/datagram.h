@@ -78,8 +78,14 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 	key.error = datagram->error;
 	count = lookup_count(&key);
 	if (!count) {
+		__u32 opener = opener_of_send(owner, remote);
+
+		if (opener == OPENER_PEER)
+			return;
 		announce_sender(&key.sender, owner);
 		count = insert_count(&key);
+		if (count && opener == OPENER_UNKNOWN)
+			count->is_unsure = 1;
 	}
 	if (!count) {
 		count_loss(datagram->is_begun ? LOSS_CALLS_FULL : LOSS_DATAGRAMS_FULL,
@@ -194,7 +200,7 @@ static __always_inline void report_packet(struct sock *sk, struct packet *packet
 	}
 	endpoint_compare_to_sock(&packet->remote, sk);
 	datagram.bytes = packet->payload_bytes;
-	datagram.source_port = packet->source_port;
+	datagram.source_port = packet->local_port;
 	count_datagram(&owner, &packet->remote, &datagram);
 }
 
@@ -209,6 +215,6 @@ static __always_inline void report_egress(struct __sk_buff *skb, struct bpf_sock
 			connect_stays_here(socket_id(plain_sock(bpf_sock)));
 		return;
 	}
-	if (packet_from_skb(&packet, skb))
+	if (packet_from_skb(&packet, skb, false))
 		report_packet(plain_sock(bpf_sock), &packet, skb->ifindex);
 }

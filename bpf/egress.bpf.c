@@ -29,11 +29,12 @@
 #include "process.h"
 #include "local.h"
 #include "connection.h"
+#include "conversation.h"
 #include "datagram.h"
 
 /* programs */
 #include "hooks/kprobe.h"
-#include "hooks/fexit.h"
+#include "hooks/trampoline.h"
 #include "hooks/cgroup.h"
 #include "hooks/tracepoint.h"
 

@@ -187,8 +187,41 @@ struct datagram_count {
 	__u64 last_boot_ns;
 	__u32 source_port;
 	/* The packets never left this host. */
-	__u16 is_local;
-	__u16 has_several_ports;
+	__u8 is_local;
+	__u8 has_several_ports;
+	/* They may have been answers: nobody knows who wrote first. */
+	__u8 is_unsure;
+	__u8 reserved;
+};
+
+/* A port of a network namespace. */
+struct local_port {
+	__u32 network_namespace;
+	__u16 port;
+	__u8 protocol;
+	__u8 reserved;
+};
+
+/* Datagrams to and fro between a local port and a peer. */
+struct conversation {
+	__u8 peer[16];
+	struct local_port local;
+	__u16 peer_port;
+	__u16 reserved;
+};
+
+/* Who wrote first. */
+enum conversation_opener {
+	OPENER_UNSET,
+	OPENER_SELF,
+	OPENER_PEER,
+	OPENER_UNKNOWN,
+};
+
+struct conversation_state {
+	__u32 opener;
+	/* The second of the last datagram, counted from the start of observing. */
+	__u32 seen;
 };
 
 /* An address that a network namespace itself has. */
@@ -207,6 +240,8 @@ enum loss_cause {
 	/* A call whose packet is counted by itself, but whose refusal would not be noticed. */
 	LOSS_CALLS_FULL,
 	LOSS_SCRATCH_FULL,
+	/* A datagram of which it is not known whether it is an answer, for want of room. */
+	LOSS_CONVERSATIONS_FULL,
 	LOSS_RETURN_PROBE_MISSED,
 	LOSS_CAUSES,
 };
@@ -223,4 +258,5 @@ _Static_assert(sizeof(struct connection_end_record) == 128,
 	       "padding in struct connection_end_record");
 _Static_assert(sizeof(struct datagram_key) == 72, "padding in struct datagram_key");
 _Static_assert(sizeof(struct datagram_count) == 48, "padding in struct datagram_count");
+_Static_assert(sizeof(struct conversation) == 28, "padding in struct conversation");
 _Static_assert(sizeof(struct connection) == 88, "padding in struct connection");

@@ -230,6 +230,13 @@ struct tcp_sock {
 	__u8 is_mptcp : 1;
 };
 
+struct sk_buff {
+	int skb_iif;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned char *head;
+};
+
 struct msghdr {
 	void *msg_name;
 	int msg_namelen;

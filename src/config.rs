@@ -99,6 +99,8 @@ pub struct LimitsConfig {
     /// Process images that are remembered.
     #[serde(deserialize_with = "table_size")]
     pub known_processes: Option<u32>,
+    /// Exchanges of datagrams of which it is remembered who began.
+    pub conversations: Option<u32>,
 }
 
 /// `[retention]`.

@@ -118,3 +118,11 @@ int BPF_KPROBE(kprobe_packet_sendmsg_spkt, struct socket *socket, struct msghdr 
 	report_frame_sent(BPF_CORE_READ(socket, sk), length);
 	return 0;
 }
+
+/* For kernels that refuse the trampoline of the same name. */
+SEC("?kprobe/__udp_enqueue_schedule_skb")
+int BPF_KPROBE(kprobe_udp_enqueue, struct sock *sk, struct sk_buff *skb)
+{
+	report_queued(sk, skb);
+	return 0;
+}

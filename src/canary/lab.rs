@@ -89,7 +89,8 @@ pub enum LabError {
 #[derive(Debug)]
 pub struct Lab {
     maker: OwnedFd,
-    _peer: Peer,
+    peer: OwnedFd,
+    _service: Peer,
 }
 
 impl Lab {
@@ -114,7 +115,8 @@ impl Lab {
         let service = Peer::start(&peer)?;
         Ok(Self {
             maker,
-            _peer: service,
+            peer,
+            _service: service,
         })
     }
 
@@ -135,6 +137,14 @@ impl Lab {
         work: impl FnOnce(&Isolation) -> T + Send,
     ) -> Result<T, LabError> {
         within(&self.maker, || Ok(work(&Isolation::prove()?)))
+    }
+
+    /// Runs `work` on a thread in the peer's namespace, with the proof that it is isolated.
+    pub fn run_beside<T: Send>(
+        &self,
+        work: impl FnOnce(&Isolation) -> T + Send,
+    ) -> Result<T, LabError> {
+        within(&self.peer, || Ok(work(&Isolation::prove()?)))
     }
 
     /// Inode of the maker's network namespace.

@@ -75,12 +75,12 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
         if settings.backend.is_some_and(|wanted| wanted != backend) {
             continue;
         }
-        let attempt = turn_on(backend, settings, backend.result_hooks()).or_else(|reason| {
+        let attempt = turn_on(backend, settings, backend.trampolines()).or_else(|reason| {
             // A kernel without trampolines refuses these, and with one of them the whole object.
-            if backend.result_hooks().is_empty() {
+            if backend.trampolines().is_empty() {
                 return Err(reason);
             }
-            let mut attached = turn_on(backend, settings, &[])?;
+            let mut attached = turn_on(backend, settings, backend.instead_of_trampolines())?;
             attached
                 .blind_spots
                 .push(blind_spot(NO_RESULTS.0, NO_RESULTS.1));
@@ -107,7 +107,7 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
 fn turn_on(
     backend: Backend,
     settings: &Settings,
-    result_hooks: &[Hook],
+    further_hooks: &[Hook],
 ) -> Result<Attached, String> {
     let cgroup = match backend {
         Backend::Kprobe => None,
@@ -122,7 +122,7 @@ fn turn_on(
     configure(&mut open, settings).map_err(|error| reason("set the limits", &error))?;
     let mut blind_spots = backend.blind_spots();
     let mut hooks = available(backend.hooks(), &mut blind_spots);
-    hooks.extend_from_slice(result_hooks);
+    hooks.extend_from_slice(further_hooks);
     for mut program in open.open_object_mut().progs_mut() {
         let is_wanted = hooks
             .iter()
@@ -166,6 +166,7 @@ fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), l
         connections,
         datagram_contacts,
         known_processes,
+        conversations,
     } = settings.limits;
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.include_loopback = u8::from(settings.include_loopback);
@@ -178,6 +179,7 @@ fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), l
         .datagrams_even
         .set_max_entries(datagram_contacts)?;
     open.maps.datagrams_odd.set_max_entries(datagram_contacts)?;
+    open.maps.conversations.set_max_entries(conversations)?;
     open.maps.known_processes.set_max_entries(known_processes)
 }
 
@@ -260,7 +262,14 @@ mod tests {
             .collect();
         let hooks: BTreeSet<_> = Backend::BY_PREFERENCE
             .into_iter()
-            .flat_map(|backend| backend.hooks().iter().chain(backend.result_hooks()))
+            .flat_map(|backend| {
+                [
+                    backend.hooks(),
+                    backend.trampolines(),
+                    backend.instead_of_trampolines(),
+                ]
+            })
+            .flatten()
             .map(|hook| hook.program.to_owned())
             .collect();
         assert_eq!(programs, hooks);

@@ -52,8 +52,10 @@ pub(super) const FRAME_TRACEPOINT: Hook = optional(
 
 const NO_IPV6: &str = "this kernel has no such function; flows of this kind over IPv6 are not seen";
 
-/// Tell the errno of datagrams that the kernel refuses. Where one of them cannot be loaded, none is.
-const KPROBE_RESULTS: [Hook; 7] = [
+/// Tell the errno of datagrams that the kernel refuses, and which come in. Where one of them cannot be
+/// loaded, none is.
+const KPROBE_TRAMPOLINES: [Hook; 8] = [
+    hook("fentry_udp_enqueue"),
     hook("fexit_udp_sendmsg"),
     hook("fexit_udpv6_sendmsg"),
     hook("fexit_ping_v4_sendmsg"),
@@ -63,7 +65,10 @@ const KPROBE_RESULTS: [Hook; 7] = [
     hook("fexit_packet_sendmsg"),
 ];
 
-/// What is not known without them.
+/// What can be had without them.
+const KPROBE_WITHOUT_TRAMPOLINES: [Hook; 1] = [hook("kprobe_udp_enqueue")];
+
+/// What cannot.
 pub(super) const NO_RESULTS: (&str, &str) = (
     "datagram-errno",
     "a datagram that the kernel refuses to send is recorded as sent",
@@ -93,7 +98,7 @@ const KPROBE: [Hook; 13] = [
     ),
 ];
 
-const CGROUP: [Hook; 8] = [
+const CGROUP: [Hook; 9] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("cgroup_connect4"),
     hook("cgroup_connect6"),
@@ -101,21 +106,18 @@ const CGROUP: [Hook; 8] = [
     hook("cgroup_sendmsg6"),
     hook("cgroup_sock_release"),
     hook("cgroup_skb_egress"),
+    hook("cgroup_skb_ingress"),
     FRAME_TRACEPOINT,
 ];
 
 /// What no backend sees on any kernel.
-const EVERYWHERE: [(&str, &str); 8] = [
+const EVERYWHERE: [(&str, &str); 7] = [
     (
         "below-sockets",
         "AF_XDP sockets, frames written to TUN and TAP devices, PACKET_TX_RING and packets that BPF \
          programs redirect are not seen",
     ),
     ("vsock", "AF_VSOCK is not IP and is not seen"),
-    (
-        "datagram-replies",
-        "replies of a UDP server to peers that wrote first are recorded as if it had written first",
-    ),
     (
         "open-connections",
         "connections that were open before the observer started are not seen",
@@ -193,9 +195,17 @@ impl Backend {
     }
 
     /// The hooks that it can do without: all of them are on, or none is.
-    pub(super) fn result_hooks(self) -> &'static [Hook] {
+    pub(super) fn trampolines(self) -> &'static [Hook] {
         match self {
-            Self::Kprobe => &KPROBE_RESULTS,
+            Self::Kprobe => &KPROBE_TRAMPOLINES,
+            Self::Cgroup => &[],
+        }
+    }
+
+    /// The hooks that do part of their work on kernels without trampolines.
+    pub(super) fn instead_of_trampolines(self) -> &'static [Hook] {
+        match self {
+            Self::Kprobe => &KPROBE_WITHOUT_TRAMPOLINES,
             Self::Cgroup => &[],
         }
     }
@@ -216,7 +226,7 @@ impl Backend {
     /// What it cannot see on kernels that lack one of its hooks.
     pub fn possible_blind_spots(self) -> Vec<BlindSpot> {
         let results =
-            (!self.result_hooks().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
+            (!self.trampolines().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
         let kinds = self.hooks().iter().filter_map(|hook| match hook.need {
             Need::All => None,
             Need::OneKind(code, text) => Some(blind_spot(code, text)),

@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// The causes that are counted in the kernel and the index of each one's counter.
-pub(super) const LOSS_CAUSES: [(LossCause, u32); 7] = [
+pub(super) const LOSS_CAUSES: [(LossCause, u32); 8] = [
     (LossCause::RingFull, types::loss_cause::LOSS_RING_FULL.0),
     (
         LossCause::EndRingFull,
@@ -36,6 +36,10 @@ pub(super) const LOSS_CAUSES: [(LossCause, u32); 7] = [
     (
         LossCause::ScratchFull,
         types::loss_cause::LOSS_SCRATCH_FULL.0,
+    ),
+    (
+        LossCause::ConversationsFull,
+        types::loss_cause::LOSS_CONVERSATIONS_FULL.0,
     ),
     (
         LossCause::ReturnProbeMissed,
@@ -222,6 +226,7 @@ pub(super) fn datagrams(
         } else {
             u16::try_from(count.source_port).unwrap_or(0)
         },
+        may_be_reply: count.is_unsure != 0,
         first_boot_ns: count.first_boot_ns,
         last_boot_ns: count.last_boot_ns,
     })

@@ -5,6 +5,7 @@
 mod attach;
 mod backend;
 mod clock;
+mod conversations;
 mod decode;
 mod drain;
 mod error;
@@ -16,7 +17,9 @@ use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Durat
 
 use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
-use self::{attach::Attached, drain::DatagramTables, skeleton::types};
+use self::{
+    attach::Attached, conversations::Conversations, drain::DatagramTables, skeleton::types,
+};
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
@@ -38,6 +41,8 @@ pub struct Limits {
     pub datagram_contacts: u32,
     /// Process images that are remembered as sent.
     pub known_processes: u32,
+    /// Exchanges of datagrams of which it is remembered who began.
+    pub conversations: u32,
 }
 
 impl Default for Limits {
@@ -47,6 +52,7 @@ impl Default for Limits {
             connections: 65_536,
             datagram_contacts: 32_768,
             known_processes: 32_768,
+            conversations: 65_536,
         }
     }
 }
@@ -73,6 +79,7 @@ pub struct Capture {
     attached: Attached,
     inbox: Rc<RefCell<Inbox>>,
     tables: DatagramTables,
+    conversations: Conversations,
     known_losses: BTreeMap<LossCause, (u64, u64)>,
     known_skips: u64,
 }
@@ -114,6 +121,7 @@ impl Capture {
             attached,
             inbox,
             tables,
+            conversations: Conversations::new(settings.limits.conversations),
             known_losses: BTreeMap::new(),
             known_skips: 0,
         })
@@ -144,6 +152,7 @@ impl Capture {
     ///
     /// `with_datagrams` also fetches the counts of datagrams, which takes an RCU grace period.
     pub fn take(&mut self, with_datagrams: bool) -> Vec<KernelEvent> {
+        self.conversations.keep_time(&mut self.attached.skeleton);
         let mut datagrams = Vec::new();
         if with_datagrams {
             match self.tables.drain(&mut self.attached.skeleton) {

@@ -118,6 +118,7 @@ fn limits(config: &LimitsConfig) -> Limits {
         connections: config.connections.unwrap_or(usual.connections),
         datagram_contacts: config.datagram_contacts.unwrap_or(usual.datagram_contacts),
         known_processes: config.known_processes.unwrap_or(usual.known_processes),
+        conversations: config.conversations.unwrap_or(usual.conversations),
     }
 }
 

@@ -143,6 +143,7 @@ fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
             "connections": plan.capture.limits.connections,
             "datagram_contacts": plan.capture.limits.datagram_contacts,
             "known_processes": plan.capture.limits.known_processes,
+            "conversations": plan.capture.limits.conversations,
         }),
         source: None,
         started: attached.since,

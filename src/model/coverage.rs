@@ -99,6 +99,9 @@ pub enum LossCause {
     CallsFull,
     /// A process could not be identified because the kernel-side scratch space was taken.
     ScratchFull,
+    /// A datagram is recorded that may have been an answer: who wrote first did not fit into the
+    /// kernel's table.
+    ConversationsFull,
     /// A process's memory could not be read: its identity is incomplete.
     IdentityUnreadable,
     /// A flow whose process is not known: it is recorded without one.
@@ -121,13 +124,14 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
         Self::DatagramsFull,
         Self::CallsFull,
         Self::ScratchFull,
+        Self::ConversationsFull,
         Self::IdentityUnreadable,
         Self::ProcessUnknown,
         Self::RecordUndecodable,
@@ -148,6 +152,7 @@ impl LossCause {
             Self::DatagramsFull => "datagrams_full",
             Self::CallsFull => "calls_full",
             Self::ScratchFull => "scratch_full",
+            Self::ConversationsFull => "conversations_full",
             Self::IdentityUnreadable => "identity_unreadable",
             Self::ProcessUnknown => "process_unknown",
             Self::RecordUndecodable => "record_undecodable",
@@ -168,6 +173,7 @@ impl LossCause {
             Self::ConnectionsFull => "connections whose end could not be followed",
             Self::DatagramsFull => "datagrams to contacts that did not fit into the kernel's table",
             Self::CallsFull => "calls whose refusal would not have been noticed",
+            Self::ConversationsFull => "datagrams that may have been answers",
             Self::ScratchFull => "processes that could not be identified in time",
             Self::IdentityUnreadable => "processes whose identity is incomplete",
             Self::ProcessUnknown => "flows recorded without a process",

@@ -188,6 +188,9 @@ pub struct DatagramCount {
     pub bytes: u64,
     /// Source port; 0 if several or none.
     pub source_port: u16,
+    /// Nobody knows who wrote first.
+    #[serde(default)]
+    pub may_be_reply: bool,
     /// First: nanoseconds since boot.
     pub first_boot_ns: u64,
     /// Last: nanoseconds since boot.

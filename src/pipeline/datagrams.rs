@@ -10,10 +10,10 @@ pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
     if count.sent == 0 {
         return None;
     }
-    let outcome = if count.errno == 0 {
-        Outcome::Sent
-    } else {
-        Outcome::of_errno(count.errno)
+    let outcome = match count.errno {
+        0 if count.may_be_reply => Outcome::MaybeReply,
+        0 => Outcome::Sent,
+        errno => Outcome::of_errno(errno),
     };
     Some(Part {
         sender: count.sender,

@@ -136,8 +136,12 @@ impl Sums {
     /// Takes refused attempts from those that are like them and were summed as sent. Returns how many
     /// there were: one that went into a flush before its refusal was known stays as it was written.
     pub(super) fn take_sent(&mut self, refused: &Part, bytes: u64) -> u64 {
-        let key = (refused.sender, refused.remote, Outcome::Sent, None);
-        let Some(sent) = self.parts.get_mut(&key) else {
+        let counted_as = |outcome: Outcome| (refused.sender, refused.remote, outcome, None::<i32>);
+        let key = [Outcome::Sent, Outcome::MaybeReply]
+            .map(counted_as)
+            .into_iter()
+            .find(|key| self.parts.contains_key(key));
+        let Some((key, sent)) = key.and_then(|key| Some((key, self.parts.get_mut(&key)?))) else {
             return 0;
         };
         let taken = refused.attempts.min(sent.attempts);

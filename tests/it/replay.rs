@@ -125,6 +125,7 @@ fn datagrams(begun: u64, sent: u64) -> DatagramCount {
         sent,
         bytes: sent * 48,
         source_port: 123,
+        may_be_reply: false,
         first_boot_ns: 10 * SECOND,
         last_boot_ns: 11 * SECOND,
     }

@@ -21,7 +21,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::scene;
+use super::{answers, scene};
 
 /// What a child says on standard output, in one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-churn", count, directory] => churn(count, Path::new(directory)),
         ["--part-once", protocol, ..] => contact_once(protocol),
         ["--part-linger"] => linger(),
+        ["--part-serve"] => answers::serve(&isolation),
+        ["--part-ask-and-answer"] => answers::ask_and_answer_part(&isolation),
         ["--part-flood", count, ports] => flood(count, ports),
         ["--part-memfd", kind] => from_memory(kind),
         ["--part-deleted", kind] => without_a_file(&isolation, kind),

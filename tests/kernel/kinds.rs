@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use egress_baseline::{
-    canary::{Expected, Group, Kind, Made, PEER_ADDRESS4, Scope, kinds},
+    canary::{Expected, Group, Kind, Made, Scope, kinds},
     model::{Outcome, Protocol},
 };
 use libtest_mimic::{Completion, Failed, Trial};
 
 use super::{
+    answers::CALLED_BY_CLIENTS,
     child::Report,
     dump::{Flow, destination, listed, shown},
     requirements::not_tried,
@@ -76,35 +77,12 @@ impl Number {
     }
 }
 
-/// What a port must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Port {
-    Exactly(Option<u16>),
-    Any,
-}
-
-impl Port {
-    fn known(self) -> Option<u16> {
-        match self {
-            Self::Exactly(port) => port,
-            Self::Any => None,
-        }
-    }
-
-    fn holds(self, found: Option<u16>) -> bool {
-        match self {
-            Self::Exactly(port) => found == port,
-            Self::Any => true,
-        }
-    }
-}
-
 /// What must have been recorded of a kind by a backend on this kernel.
 #[derive(Clone)]
 struct Rule {
     proto: String,
     address: Option<IpAddr>,
-    port: Port,
+    port: Option<u16>,
     state: Outcome,
     attempts: Number,
     bytes_out: Number,
@@ -120,7 +98,7 @@ impl std::fmt::Display for Rule {
             f,
             "{} {} attempts={:?} out={:?} in={} state={} errno={} src_port={}",
             self.proto,
-            destination(self.address, self.port.known()),
+            destination(self.address, self.port),
             self.attempts,
             self.bytes_out,
             self.bytes_in,
@@ -137,9 +115,6 @@ impl std::fmt::Display for Rule {
 /// and where it has, more than it declared is a fault too: of the declaration.
 fn rule_for(kind: &Kind, made: &Made, session: &Session) -> Option<Rule> {
     let is_declared = |code: &str| session.dump.declares_blind(code);
-    if kind.name == "udp4-reply" && is_declared("datagram-replies") {
-        return Some(reply_rule(made));
-    }
     // By default what stays on the maker's own addresses is not recorded.
     if kind.scope != Scope::Egress {
         return None;
@@ -157,27 +132,12 @@ fn seen_fully(expected: &Expected, made: &Made) -> Rule {
     Rule {
         proto: expected.protocol.word(expected.address),
         address: expected.address,
-        port: Port::Exactly(expected.port),
+        port: expected.port,
         state: expected.outcome,
         attempts: Number::Exactly(made.attempts),
         bytes_out: Number::Exactly(bytes_out),
         bytes_in: made.bytes_in,
         errno: Some(made.errno),
-        source_port: made.source_port,
-    }
-}
-
-/// A reply looks like a datagram to wherever the client happened to write from.
-fn reply_rule(made: &Made) -> Rule {
-    Rule {
-        proto: Protocol::UDP.word(None),
-        address: Some(PEER_ADDRESS4.into()),
-        port: Port::Any,
-        state: Outcome::Sent,
-        attempts: Number::Exactly(1),
-        bytes_out: Number::Exactly(made.bytes_out),
-        bytes_in: 0,
-        errno: Some(None),
         source_port: made.source_port,
     }
 }
@@ -245,7 +205,7 @@ fn seen_by_fallback(
         }
         (Group::Raw, name) if name.ends_with("-own-header") => Some(Rule {
             proto: Protocol::UDP.word(rule.address),
-            port: Port::Exactly(Some(kind.port())),
+            port: Some(kind.port()),
             bytes_out: Number::Exactly(made.payload_bytes),
             ..rule
         }),
@@ -287,7 +247,7 @@ fn faults(flow: &Flow, rule: &Rule, run: &Run, session: &Session) -> Vec<String>
     );
     claim(flow.proto == rule.proto, "protocol");
     claim(flow.dst_ip == rule.address, "address");
-    claim(rule.port.holds(flow.dst_port), "port");
+    claim(flow.dst_port == rule.port, "port");
     claim(flow.state == rule.state.word(), "outcome");
     claim(rule.attempts.holds(flow.attempts), "attempts");
     claim(
@@ -318,9 +278,13 @@ fn peer_makes_no_flow() -> Result<(), Failed> {
     let stray: Vec<Flow> = own
         .into_iter()
         .filter(|flow| {
-            !kinds()
-                .iter()
-                .any(|kind| kind.scope == Scope::NoFlow && Some(kind.port()) == flow.dst_port)
+            let is_call = flow
+                .dst_port
+                .is_some_and(|port| CALLED_BY_CLIENTS.contains(&port));
+            !is_call
+                && !kinds()
+                    .iter()
+                    .any(|kind| kind.scope == Scope::NoFlow && Some(kind.port()) == flow.dst_port)
         })
         .collect();
     match stray.as_slice() {

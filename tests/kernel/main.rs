@@ -4,6 +4,7 @@
 //! backend under test, `EGRESS_BINARY` the program if it is not the one that was built beside this,
 //! `EGRESS_TEST_REQUIRE` a list of what must not be left untried, such as `io_uring,mptcp`.
 
+mod answers;
 mod child;
 mod churn;
 mod contexts;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let trials = [
         kinds::trials(),
+        answers::trials(),
         churn::trials(),
         identity::trials(),
         contexts::trials(),

@@ -18,6 +18,7 @@ use egress_baseline::canary::{Kind, kinds};
 use rustix::process::Signal;
 
 use super::{
+    answers::{self, Answers},
     churn::{self, Churn},
     contexts::{self, Placed},
     dump::Dump,
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) scenes: BTreeMap<&'static str, Result<Scene, String>>,
     /// The processes in cgroups of their own.
     pub(crate) placed: BTreeMap<&'static str, Result<Placed, String>>,
+    /// The programs that answer.
+    pub(crate) answers: Answers,
     /// The process that sent to very many places.
     pub(crate) flood: Result<Run, String>,
     /// Inode of the network namespace of the makers.
@@ -89,6 +92,8 @@ fn observe_all() -> Result<Session, String> {
     note("programs hide what they are");
     let scenes = scenes::run_all(&workshop);
     let placed = contexts::run_all(&workshop);
+    note("programs answer");
+    let answers = answers::run_all(&workshop);
     note("a flood is sent");
     let flood = workshop.run(
         "flood",
@@ -125,6 +130,7 @@ fn observe_all() -> Result<Session, String> {
         churn,
         scenes,
         placed,
+        answers,
         flood,
         namespace: namespace.map_err(|cause| cause.to_string())?,
     })
@@ -135,10 +141,20 @@ const FLOOD_PORTS: u64 = 35_000;
 
 /// Datagrams of the flood; `EGRESS_TEST_FLOOD` makes it smaller where the machine is slow.
 pub(crate) fn flood_datagrams() -> u64 {
-    env::var("EGRESS_TEST_FLOOD")
-        .ok()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(40_000)
+    smaller_flood().unwrap_or(40_000)
+}
+
+fn smaller_flood() -> Option<u64> {
+    env::var("EGRESS_TEST_FLOOD").ok()?.parse().ok()
+}
+
+/// How many of something: `usual`, or `fewer` where the machine is slow.
+pub(crate) fn quickened(usual: u16, fewer: u16) -> u16 {
+    if smaller_flood().is_some() {
+        fewer
+    } else {
+        usual
+    }
 }
 
 /// The arguments of a maker; words that are hostile to whoever prints them come last.

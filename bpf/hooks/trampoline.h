@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How calls end that the kprobes counted. The call is not counted here instead: a program of this
- * kind is skipped while the one that it interrupts is running, a kprobe is not.
+ * Hooks that the kernel calls through a trampoline, which costs a fraction of a kprobe: datagrams
+ * that come in, and how calls end that the kprobes counted. The calls are not counted here instead:
+ * a program of this kind is skipped while the one that it interrupts is running, a kprobe is not.
  */
 #pragma once
+
+SEC("?fentry/__udp_enqueue_schedule_skb")
+int BPF_PROG(fentry_udp_enqueue, struct sock *sk, struct sk_buff *skb)
+{
+	report_queued(sk, skb);
+	return 0;
+}
 
 SEC("?fexit/udp_sendmsg")
 int BPF_PROG(fexit_udp_sendmsg, struct sock *sk, struct msghdr *message, unsigned long length,

@@ -2,6 +2,17 @@
 /* One function for each difference between kernels; the kernel is asked through its BTF. */
 #pragma once
 
+/* Helpers are known by their numbers, which the kernel's BTF has as this enum. */
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158,
+};
+
+/* Since 5.11 the running task can be had with its type. */
+static __always_inline bool has_typed_task(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
+}
+
 /* 6.15 renamed kernfs_node.parent to __parent, when it came under RCU. */
 struct kernfs_node___rcu {
 	struct kernfs_node *__parent;
@@ -24,15 +35,18 @@ struct sock_cgroup_data___shared {
 	__u64 val;
 } __attribute__((preserve_access_index));
 
-static __always_inline struct cgroup *socket_cgroup(struct sock *sk)
+struct sock___shared {
+	struct sock_cgroup_data___shared sk_cgrp_data;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct cgroup *socket_cgroup(struct sock *sk, enum access access)
 {
-	struct sock_cgroup_data *cgroup_data = &sk->sk_cgrp_data;
-	struct sock_cgroup_data___shared *shared = (void *)cgroup_data;
+	struct sock___shared *shared = (void *)sk;
 	__u64 val;
 
-	if (!bpf_core_field_exists(shared->val))
-		return BPF_CORE_READ(cgroup_data, cgroup);
-	val = BPF_CORE_READ(shared, val);
+	if (!bpf_core_field_exists(shared->sk_cgrp_data.val))
+		return read_field(access, sk, sk_cgrp_data.cgroup);
+	val = read_field(access, shared, sk_cgrp_data.val);
 	return val & 1 ? NULL : (struct cgroup *)(val & ~3ULL);
 }
 

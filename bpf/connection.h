@@ -39,9 +39,9 @@ static __always_inline void fill_connect_record(struct connect_record *record, _
 	record->reserved = 0;
 }
 
-/* A connect begins. `has_return_probe`: connect_returned() will be told how the call ends. */
+/* A connect begins. After a kprobe, connect_returned() will be told how the call ends. */
 static __always_inline void report_connect(__u64 socket, const struct socket_owner *owner,
-					   const struct endpoint *remote, bool has_return_probe)
+					   const struct endpoint *remote, enum access access)
 {
 	struct connection connection = {};
 	struct connect_record record;
@@ -50,8 +50,8 @@ static __always_inline void report_connect(__u64 socket, const struct socket_own
 		return;
 	connection.started_boot_ns = bpf_ktime_get_boot_ns();
 	connection.remote = *remote;
-	sender_from_current(&connection.sender, owner);
-	if (has_return_probe)
+	sender_from_current(&connection.sender, owner, access);
+	if (access == ACCESS_KPROBE)
 		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
 	announce_sender(&connection.sender, owner);
 	fill_connect_record(&record, socket, &connection);
@@ -105,9 +105,9 @@ static __always_inline void report_connect_call(struct sock *sk, const struct en
 {
 	struct socket_owner owner = {};
 
-	socket_owner_from_sock(&owner, sk);
+	socket_owner_from_sock(&owner, sk, ACCESS_KPROBE);
 	connect_entered(socket_id(sk));
-	report_connect(socket_id(sk), &owner, remote, true);
+	report_connect(socket_id(sk), &owner, remote, ACCESS_KPROBE);
 }
 
 #define SOCK_STREAM 1
@@ -123,8 +123,8 @@ static __always_inline void report_connect_hook(struct sock *sk, struct endpoint
 		return;
 	/* MPTCP has a number of its own; what it sends is TCP. */
 	remote->protocol = IPPROTO_TCP;
-	socket_owner_from_sock(&owner, sk);
-	report_connect(socket_id(sk), &owner, remote, false);
+	socket_owner_from_sock(&owner, sk, ACCESS_CGROUP);
+	report_connect(socket_id(sk), &owner, remote, ACCESS_CGROUP);
 }
 
 /* The call that connects returned: an error means that no SYN left. */

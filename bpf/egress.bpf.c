@@ -14,6 +14,7 @@
 
 #include "event.h"
 #include "config.h"
+#include "access.h"
 #include "compat.h"
 #include "output.h"
 

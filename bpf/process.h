@@ -131,6 +131,6 @@ static __always_inline void announce_sender(const struct sender *sender,
 {
 	announce_cgroup(owner->cgroup, sender->socket_cgroup_id);
 	if (sender->cgroup_id != sender->socket_cgroup_id && sender->cgroup_id)
-		announce_cgroup(task_cgroup(current_task()), sender->cgroup_id);
+		announce_cgroup(task_cgroup(current_task(), ACCESS_CGROUP), sender->cgroup_id);
 	announce_process(sender);
 }

@@ -45,8 +45,8 @@ int BPF_KPROBE(kprobe_udp_sendmsg, struct sock *sk, struct msghdr *message, unsi
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message4(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message4(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -55,8 +55,8 @@ int BPF_KPROBE(kprobe_udpv6_sendmsg, struct sock *sk, struct msghdr *message, un
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message6(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message6(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -66,8 +66,8 @@ int BPF_KPROBE(kprobe_ping_v4_sendmsg, struct sock *sk, struct msghdr *message,
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message4(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message4(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -77,8 +77,8 @@ int BPF_KPROBE(kprobe_ping_v6_sendmsg, struct sock *sk, struct msghdr *message,
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message6(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message6(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -87,8 +87,8 @@ int BPF_KPROBE(kprobe_raw_sendmsg, struct sock *sk, struct msghdr *message, unsi
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message4(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message4(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -97,8 +97,8 @@ int BPF_KPROBE(kprobe_rawv6_sendmsg, struct sock *sk, struct msghdr *message, un
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message6(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message6(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Hooks that the kernel calls through a trampoline, which costs a fraction of a kprobe: datagrams
- * that come in, and how calls end that the kprobes counted. The calls are not counted here instead:
- * a program of this kind is skipped while the one that it interrupts is running, a kprobe is not.
+ * Hooks that the kernel calls through a trampoline, which costs a fraction of a kprobe. UDP, of
+ * which a busy host sends the most, is counted here, with what each call returned. Of the other
+ * datagrams only how calls end that the kprobes counted: what they hold must be read before it is
+ * sent.
  */
 #pragma once
 
@@ -19,8 +20,8 @@ int BPF_PROG(fexit_udp_sendmsg, struct sock *sk, struct msghdr *message, unsigne
 {
 	struct endpoint remote = {};
 
-	if (result < 0 && endpoint_from_message4(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+	if (endpoint_from_message4(&remote, sk, message, ACCESS_TRAMPOLINE))
+		report_send(sk, &remote, length, result, ACCESS_TRAMPOLINE);
 	return 0;
 }
 
@@ -30,8 +31,8 @@ int BPF_PROG(fexit_udpv6_sendmsg, struct sock *sk, struct msghdr *message, unsig
 {
 	struct endpoint remote = {};
 
-	if (result < 0 && endpoint_from_message6(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+	if (endpoint_from_message6(&remote, sk, message, ACCESS_TRAMPOLINE))
+		report_send(sk, &remote, length, result, ACCESS_TRAMPOLINE);
 	return 0;
 }
 
@@ -41,8 +42,8 @@ int BPF_PROG(fexit_ping_v4_sendmsg, struct sock *sk, struct msghdr *message, uns
 {
 	struct endpoint remote = {};
 
-	if (result < 0 && endpoint_from_message4(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+	if (result < 0 && endpoint_from_message4(&remote, sk, message, ACCESS_TRAMPOLINE))
+		report_refused(sk, &remote, length, result, ACCESS_TRAMPOLINE);
 	return 0;
 }
 
@@ -52,8 +53,8 @@ int BPF_PROG(fexit_ping_v6_sendmsg, struct sock *sk, struct msghdr *message, uns
 {
 	struct endpoint remote = {};
 
-	if (result < 0 && endpoint_from_message6(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+	if (result < 0 && endpoint_from_message6(&remote, sk, message, ACCESS_TRAMPOLINE))
+		report_refused(sk, &remote, length, result, ACCESS_TRAMPOLINE);
 	return 0;
 }
 
@@ -63,8 +64,8 @@ int BPF_PROG(fexit_raw_sendmsg, struct sock *sk, struct msghdr *message, unsigne
 {
 	struct endpoint remote = {};
 
-	if (result < 0 && endpoint_from_message4(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+	if (result < 0 && endpoint_from_message4(&remote, sk, message, ACCESS_TRAMPOLINE))
+		report_refused(sk, &remote, length, result, ACCESS_TRAMPOLINE);
 	return 0;
 }
 
@@ -74,8 +75,8 @@ int BPF_PROG(fexit_rawv6_sendmsg, struct sock *sk, struct msghdr *message, unsig
 {
 	struct endpoint remote = {};
 
-	if (result < 0 && endpoint_from_message6(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+	if (result < 0 && endpoint_from_message6(&remote, sk, message, ACCESS_TRAMPOLINE))
+		report_refused(sk, &remote, length, result, ACCESS_TRAMPOLINE);
 	return 0;
 }
 
@@ -86,6 +87,6 @@ int BPF_PROG(fexit_packet_sendmsg, struct socket *socket, struct msghdr *message
 	struct endpoint remote = {};
 
 	if (result < 0)
-		report_refused(BPF_CORE_READ(socket, sk), &remote, length, result);
+		report_refused(socket->sk, &remote, length, result, ACCESS_TRAMPOLINE);
 	return 0;
 }

@@ -81,6 +81,10 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
                 return Err(reason);
             }
             let mut attached = turn_on(backend, settings, backend.instead_of_trampolines())?;
+            failures.push(BackendFailure {
+                backend: format!("{} with trampolines", backend.name()),
+                reason,
+            });
             attached
                 .blind_spots
                 .push(blind_spot(NO_RESULTS.0, NO_RESULTS.1));

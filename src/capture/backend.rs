@@ -52,8 +52,8 @@ pub(super) const FRAME_TRACEPOINT: Hook = optional(
 
 const NO_IPV6: &str = "this kernel has no such function; flows of this kind over IPv6 are not seen";
 
-/// Tell the errno of datagrams that the kernel refuses, and which come in. Where one of them cannot be
-/// loaded, none is.
+/// Count datagrams of UDP, tell which come in, and with which errno the kernel refuses others. Where one
+/// of them cannot be loaded, none is.
 const KPROBE_TRAMPOLINES: [Hook; 8] = [
     hook("fentry_udp_enqueue"),
     hook("fexit_udp_sendmsg"),
@@ -66,7 +66,11 @@ const KPROBE_TRAMPOLINES: [Hook; 8] = [
 ];
 
 /// What can be had without them.
-const KPROBE_WITHOUT_TRAMPOLINES: [Hook; 1] = [hook("kprobe_udp_enqueue")];
+const KPROBE_WITHOUT_TRAMPOLINES: [Hook; 3] = [
+    hook("kprobe_udp_sendmsg"),
+    optional("kprobe_udpv6_sendmsg", "udp-ipv6", NO_IPV6),
+    hook("kprobe_udp_enqueue"),
+];
 
 /// What cannot.
 pub(super) const NO_RESULTS: (&str, &str) = (
@@ -74,14 +78,12 @@ pub(super) const NO_RESULTS: (&str, &str) = (
     "a datagram that the kernel refuses to send is recorded as sent",
 );
 
-const KPROBE: [Hook; 13] = [
+const KPROBE: [Hook; 11] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("kprobe_tcp_v4_connect"),
     hook("kretprobe_tcp_v4_connect"),
     optional("kprobe_tcp_v6_connect", "tcp-ipv6", NO_IPV6),
     optional("kretprobe_tcp_v6_connect", "tcp-ipv6-errno", NO_IPV6),
-    hook("kprobe_udp_sendmsg"),
-    optional("kprobe_udpv6_sendmsg", "udp-ipv6", NO_IPV6),
     hook("kprobe_ping_v4_sendmsg"),
     optional("kprobe_ping_v6_sendmsg", "ping-ipv6", NO_IPV6),
     hook("kprobe_raw_sendmsg"),
@@ -227,7 +229,8 @@ impl Backend {
     pub fn possible_blind_spots(self) -> Vec<BlindSpot> {
         let results =
             (!self.trampolines().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
-        let kinds = self.hooks().iter().filter_map(|hook| match hook.need {
+        let hooks = self.hooks().iter().chain(self.instead_of_trampolines());
+        let kinds = hooks.filter_map(|hook| match hook.need {
             Need::All => None,
             Need::OneKind(code, text) => Some(blind_spot(code, text)),
         });

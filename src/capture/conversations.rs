@@ -1,4 +1,4 @@
-//! The clock of conversations, and whether they come faster than they can be remembered.
+//! The clocks of the programs, and whether conversations come faster than they can be remembered.
 
 #![expect(unsafe_code, reason = "shares memory with the programs in the kernel")]
 
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::skeleton::EgressSkel;
+use super::{clock::boot_clock, skeleton::EgressSkel};
 
 /// After this long without a word a conversation is over: CONVERSATION_IDLE of the kernel side.
 const IDLE: Duration = Duration::from_secs(120);
@@ -46,8 +46,10 @@ impl Conversations {
         // SAFETY: reads a u64 of the map's shared memory, which programs write at any time.
         let begun = unsafe { (&raw const bss.conversations_begun).read_volatile() };
         let is_crowded = self.is_crowded(now, begun);
+        let boot_ns = boot_clock().boot_ns();
         // SAFETY: as above; programs only read these.
         unsafe {
+            (&raw mut bss.observed_boot_ns).write_volatile(boot_ns);
             (&raw mut bss.observed_seconds).write_volatile(seconds);
             (&raw mut bss.is_crowded).write_volatile(u32::from(is_crowded));
         }

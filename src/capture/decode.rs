@@ -228,7 +228,8 @@ pub(super) fn datagrams(
         },
         may_be_reply: count.is_unsure != 0,
         first_boot_ns: count.first_boot_ns,
-        last_boot_ns: count.last_boot_ns,
+        // The time that programs have at hand lags behind.
+        last_boot_ns: count.last_boot_ns.max(count.first_boot_ns),
     })
 }
 

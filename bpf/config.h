@@ -5,6 +5,9 @@
 /* Record flows that stay on this host as well. */
 const volatile __u8 include_loopback = 0;
 
+/* A hook tells how the call that connects ended. */
+const volatile __u8 has_connect_result = 0;
+
 /* Wake the reader when this many bytes wait in the ring; until then it comes by itself. A wake-up
  * for each record was measured to cost seven eighths of the whole. */
 const volatile __u32 wake_up_bytes = 262144;
@@ -39,6 +42,7 @@ struct record_types {
 	struct datagram_key datagram_key;
 	struct datagram_count datagram_count;
 	struct connection connection;
+	struct known_process known_process;
 	struct own_address own_address;
 	struct local_port local_port;
 	struct conversation conversation;

@@ -39,26 +39,16 @@ static __always_inline void fill_connect_record(struct connect_record *record, _
 	record->reserved = 0;
 }
 
-/* A connect begins. After a kprobe, connect_returned() will be told how the call ends. */
-static __always_inline void report_connect(__u64 socket, const struct socket_owner *owner,
-					   const struct endpoint *remote, enum access access)
+/*
+ * Announces a connection and follows it to its end. Announced first and inserted then: nothing else
+ * happens to a socket before connect is through.
+ */
+static __always_inline void follow(__u64 socket, const struct connection *connection)
 {
-	struct connection connection = {};
 	struct connect_record record;
 
-	if (stays_here(remote, owner->network_namespace))
-		return;
-	connection.started_boot_ns = bpf_ktime_get_boot_ns();
-	connection.remote = *remote;
-	sender_from_current(&connection.sender, owner, access);
-	if (access == ACCESS_KPROBE)
-		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
-	announce_sender(&connection.sender, owner);
-	fill_connect_record(&record, socket, &connection);
-	/* Announced first and inserted then: nothing else happens to a socket before connect is
-	 * through. */
-	connection.is_announced = 1;
-	if (bpf_map_update_elem(&connections, &socket, &connection, BPF_ANY)) {
+	fill_connect_record(&record, socket, connection);
+	if (bpf_map_update_elem(&connections, &socket, connection, BPF_ANY)) {
 		count_loss(LOSS_CONNECTIONS_FULL, 0);
 		record.is_followed = 0;
 		if (!send_record(&record, sizeof(record)))
@@ -72,6 +62,24 @@ static __always_inline void report_connect(__u64 socket, const struct socket_own
 		if (stored)
 			stored->is_announced = 0;
 	}
+}
+
+/* A connect begins. After a kprobe, connect_returned() will be told how the call ends. */
+static __always_inline void report_connect(__u64 socket, const struct socket_owner *owner,
+					   const struct endpoint *remote, enum access access)
+{
+	struct connection connection = {};
+
+	if (stays_here(remote, owner->network_namespace))
+		return;
+	connection.started_boot_ns = bpf_ktime_get_boot_ns();
+	connection.remote = *remote;
+	sender_from_current(&connection.sender, owner, access);
+	if (access == ACCESS_KPROBE)
+		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
+	announce_sender(&connection.sender, owner);
+	connection.is_announced = 1;
+	follow(socket, &connection);
 }
 
 /* A connection is over, one way or another. */
@@ -144,6 +152,7 @@ static __always_inline void connect_returned(int error)
 	if (!connection)
 		return;
 	connection->connecting_thread = 0;
+	connection->has_state = 1;
 	if (error >= 0) {
 		struct sock *sk = (struct sock *)key;
 
@@ -156,6 +165,39 @@ static __always_inline void connect_returned(int error)
 	}
 	record.error = error < 0 ? -error : 0;
 	report_end(key, connection, &record);
+}
+
+/* The call that connects has returned, and all is known at once. Until it lets go of the socket, no
+ * answer of the peer is taken in. */
+static __always_inline void report_connect_done(struct sock *sk, const struct endpoint *remote,
+						int error)
+{
+	struct connection connection = { .has_state = 1, .is_announced = 1 };
+	struct connection_end_record end = {};
+	struct socket_owner owner = {};
+	__u64 socket = socket_id(sk);
+
+	if (is_unwanted_loopback(remote))
+		return;
+	socket_owner_from_sock(&owner, sk, ACCESS_TRAMPOLINE);
+	if (!include_loopback && !error && sk->sk_dst_cache->dev->ifindex == LOOPBACK_IFINDEX) {
+		learn_local(remote, owner.network_namespace);
+		return;
+	}
+	if (error && stays_here(remote, owner.network_namespace))
+		return;
+	connection.started_boot_ns = bpf_ktime_get_boot_ns();
+	connection.remote = *remote;
+	connection.source_port = owner.source_port;
+	sender_from_current(&connection.sender, &owner, ACCESS_TRAMPOLINE);
+	announce_sender(&connection.sender, &owner);
+	if (!error) {
+		follow(socket, &connection);
+		return;
+	}
+	connection.is_announced = 0;
+	end.error = -error;
+	report_end(socket, &connection, &end);
 }
 
 /* The first packet of a connect goes to the loopback device: it stays here after all. */
@@ -181,26 +223,36 @@ static __always_inline void report_release(__u64 socket)
 		report_end(socket, connection, &record);
 }
 
+/* States that say nothing new of a connection. What SYN_SENT says is known from the call's return,
+ * where that is hooked. */
+static __always_inline bool is_passing_state(int state)
+{
+	if (state == TCP_SYN_SENT)
+		return has_connect_result;
+	return state != TCP_ESTABLISHED && state != TCP_CLOSE;
+}
+
 /* The socket of a connection changed its state. Runs in whatever task is there at that moment. */
 static __always_inline void report_state(struct sock *sk, int state)
 {
 	__u64 socket = socket_id(sk);
-	struct connection *connection = bpf_map_lookup_elem(&connections, &socket);
 	struct connection_end_record record = {};
 	struct tcp_sock *tp = (void *)sk;
-	__u16 port;
+	struct connection *connection;
 
+	if (is_passing_state(state))
+		return;
+	connection = bpf_map_lookup_elem(&connections, &socket);
 	if (!connection)
 		return;
 	connection->has_state = 1;
-	/* Still unset at the change to SYN_SENT, and unset again at the change to CLOSE. */
-	port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	if (port)
-		connection->source_port = port;
-	if (state == TCP_ESTABLISHED)
-		connection->is_established = 1;
-	if (state != TCP_CLOSE)
+	if (state != TCP_CLOSE) {
+		/* Still unset at the change to SYN_SENT, and unset again at the change to CLOSE. */
+		connection->source_port = sk->__sk_common.skc_num;
+		if (state == TCP_ESTABLISHED)
+			connection->is_established = 1;
 		return;
+	}
 	record.error = BPF_CORE_READ(sk, sk_err);
 	/*
 	 * The call itself takes the socket back: its return probe knows why. No thread is 0 but the

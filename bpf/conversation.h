@@ -187,15 +187,16 @@ static __always_inline void report_received(const struct endpoint *peer, __u16 l
 }
 
 /* A datagram is about to be put into the queue of `sk`. */
-static __always_inline void report_queued(struct sock *sk, struct sk_buff *skb)
+static __always_inline void report_queued(struct sock *sk, struct sk_buff *skb, enum access access)
 {
-	struct endpoint peer = { .protocol = BPF_CORE_READ(sk, sk_protocol) };
+	struct endpoint peer = { .protocol = read_field(access, sk, sk_protocol) };
+	struct net *net = read_field(access, sk, __sk_common.skc_net.net);
 
-	if (!include_loopback && BPF_CORE_READ(skb, skb_iif) == LOOPBACK_IFINDEX)
+	if (!include_loopback && read_field(access, skb, skb_iif) == LOOPBACK_IFINDEX)
 		return;
-	if (endpoint_from_received(&peer, skb))
-		report_received(&peer, BPF_CORE_READ(sk, __sk_common.skc_num),
-				BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum));
+	if (endpoint_from_received(&peer, skb, access))
+		report_received(&peer, read_field(access, sk, __sk_common.skc_num),
+				read_field(access, net, ns.inum));
 }
 
 /* A packet has come in for a socket; those of streams are none of ours. */

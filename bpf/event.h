@@ -224,6 +224,13 @@ struct conversation_state {
 	__u32 seen;
 };
 
+/* What was sent of a process image: the value of the `known_processes` map. */
+struct known_process {
+	/* The cgroups that it was last seen with, known as well. */
+	__u64 cgroup_id;
+	__u64 socket_cgroup_id;
+};
+
 /* An address that a network namespace itself has. */
 struct own_address {
 	__u8 address[16];

@@ -108,11 +108,12 @@ static __always_inline bool packet_from_skb(struct packet *packet, struct __sk_b
 }
 
 /* Where a datagram is from that the kernel has taken in for a socket; false if that is no IP. */
-static __always_inline bool endpoint_from_received(struct endpoint *peer, struct sk_buff *skb)
+static __always_inline bool endpoint_from_received(struct endpoint *peer, struct sk_buff *skb,
+						   enum access access)
 {
-	const unsigned char *head = BPF_CORE_READ(skb, head);
-	const unsigned char *network = head + BPF_CORE_READ(skb, network_header);
-	const unsigned char *transport = head + BPF_CORE_READ(skb, transport_header);
+	const unsigned char *head = read_field(access, skb, head);
+	const unsigned char *network = head + read_field(access, skb, network_header);
+	const unsigned char *transport = head + read_field(access, skb, transport_header);
 	__u8 header[24];
 	__be32 address;
 	__be16 port;

@@ -77,6 +77,8 @@ pub struct ObserveConfig {
 pub enum BackendChoice {
     /// The first that works.
     Auto,
+    /// Trampolines.
+    Fexit,
     /// Kprobes.
     Kprobe,
     /// Cgroup hooks.

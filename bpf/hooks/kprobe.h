@@ -123,6 +123,6 @@ int BPF_KPROBE(kprobe_packet_sendmsg_spkt, struct socket *socket, struct msghdr 
 SEC("?kprobe/__udp_enqueue_schedule_skb")
 int BPF_KPROBE(kprobe_udp_enqueue, struct sock *sk, struct sk_buff *skb)
 {
-	report_queued(sk, skb);
+	report_queued(sk, skb, ACCESS_KPROBE);
 	return 0;
 }

@@ -10,7 +10,29 @@
 SEC("?fentry/__udp_enqueue_schedule_skb")
 int BPF_PROG(fentry_udp_enqueue, struct sock *sk, struct sk_buff *skb)
 {
-	report_queued(sk, skb);
+	report_queued(sk, skb, ACCESS_TRAMPOLINE);
+	return 0;
+}
+
+SEC("?fexit/tcp_v4_connect")
+int BPF_PROG(fexit_tcp_v4_connect, struct sock *sk, struct sockaddr *address, int length,
+	     int result)
+{
+	struct endpoint remote = { .protocol = IPPROTO_TCP };
+
+	if (endpoint_from_sockaddr4(&remote, address))
+		report_connect_done(sk, &remote, result);
+	return 0;
+}
+
+SEC("?fexit/tcp_v6_connect")
+int BPF_PROG(fexit_tcp_v6_connect, struct sock *sk, struct sockaddr *address, int length,
+	     int result)
+{
+	struct endpoint remote = { .protocol = IPPROTO_TCP };
+
+	if (endpoint_from_sockaddr6(&remote, address) && !endpoint_is_mapped(&remote))
+		report_connect_done(sk, &remote, result);
 	return 0;
 }
 

@@ -114,7 +114,7 @@ fn turn_on(
     further_hooks: &[Hook],
 ) -> Result<Attached, String> {
     let cgroup = match backend {
-        Backend::Kprobe => None,
+        Backend::Kprobe | Backend::Fexit => None,
         Backend::Cgroup => Some(open_cgroup_root()?),
     };
     // libbpf-rs wants the object to stay in its place while anything borrows from it, which is as
@@ -123,7 +123,7 @@ fn turn_on(
     let mut open = EgressSkelBuilder::default()
         .open(storage)
         .map_err(|error| reason("open the BPF object", &error))?;
-    configure(&mut open, settings).map_err(|error| reason("set the limits", &error))?;
+    configure(&mut open, backend, settings).map_err(|error| reason("set the limits", &error))?;
     let mut blind_spots = backend.blind_spots();
     let mut hooks = available(backend.hooks(), &mut blind_spots);
     hooks.extend_from_slice(further_hooks);
@@ -164,7 +164,11 @@ fn open_cgroup_root() -> Result<OwnedFd, String> {
     Ok(directory.into())
 }
 
-fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), libbpf_rs::Error> {
+fn configure(
+    open: &mut OpenEgressSkel<'_>,
+    backend: Backend,
+    settings: &Settings,
+) -> Result<(), libbpf_rs::Error> {
     let Limits {
         ring_bytes,
         connections,
@@ -173,6 +177,7 @@ fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), l
         conversations,
     } = settings.limits;
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
+        rodata.has_connect_result = u8::from(backend != Backend::Cgroup);
         rodata.include_loopback = u8::from(settings.include_loopback);
         // A small ring must be read before it is full.
         rodata.wake_up_bytes = rodata.wake_up_bytes.min(ring_bytes / 4);

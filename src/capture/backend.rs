@@ -7,7 +7,9 @@ use crate::model::BlindSpot;
 /// A set of hooks that is turned on together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// Kprobes on the functions that connect and send.
+    /// Trampolines on the functions that connect and send.
+    Fexit,
+    /// Kprobes on the same functions, which cost more and can be had on more kernels.
     Kprobe,
     /// Hooks on the root cgroup, for kernels without kprobes.
     Cgroup,
@@ -50,6 +52,16 @@ pub(super) const FRAME_TRACEPOINT: Hook = optional(
     "frames sent through AF_PACKET sockets are not seen: this kernel has no tracepoint for them",
 );
 
+const NO_FRAMES: (&str, &str) = (
+    "frames",
+    "frames sent through AF_PACKET sockets are not seen: this kernel has no such function",
+);
+
+const NO_OLD_FRAMES: (&str, &str) = (
+    "frames-old",
+    "frames sent through SOCK_PACKET sockets are not seen: this kernel has no such function",
+);
+
 const NO_IPV6: &str = "this kernel has no such function; flows of this kind over IPv6 are not seen";
 
 /// Count datagrams of UDP, tell which come in, and with which errno the kernel refuses others. Where one
@@ -88,16 +100,36 @@ const KPROBE: [Hook; 11] = [
     optional("kprobe_ping_v6_sendmsg", "ping-ipv6", NO_IPV6),
     hook("kprobe_raw_sendmsg"),
     optional("kprobe_rawv6_sendmsg", "raw-ipv6", NO_IPV6),
-    optional(
-        "kprobe_packet_sendmsg",
-        "frames",
-        "frames sent through AF_PACKET sockets are not seen: this kernel has no such function",
-    ),
+    optional("kprobe_packet_sendmsg", NO_FRAMES.0, NO_FRAMES.1),
     optional(
         "kprobe_packet_sendmsg_spkt",
-        "frames-old",
-        "frames sent through SOCK_PACKET sockets are not seen: this kernel has no such function",
+        NO_OLD_FRAMES.0,
+        NO_OLD_FRAMES.1,
     ),
+];
+
+const FEXIT: [Hook; 17] = [
+    hook("tracepoint_inet_sock_set_state"),
+    hook("fexit_tcp_v4_connect"),
+    hook("fexit_tcp_v6_connect"),
+    hook("fentry_udp_enqueue"),
+    hook("fexit_udp_sendmsg"),
+    hook("fexit_udpv6_sendmsg"),
+    hook("kprobe_ping_v4_sendmsg"),
+    hook("kprobe_ping_v6_sendmsg"),
+    hook("kprobe_raw_sendmsg"),
+    hook("kprobe_rawv6_sendmsg"),
+    optional("kprobe_packet_sendmsg", NO_FRAMES.0, NO_FRAMES.1),
+    optional(
+        "kprobe_packet_sendmsg_spkt",
+        NO_OLD_FRAMES.0,
+        NO_OLD_FRAMES.1,
+    ),
+    hook("fexit_ping_v4_sendmsg"),
+    hook("fexit_ping_v6_sendmsg"),
+    hook("fexit_raw_sendmsg"),
+    hook("fexit_rawv6_sendmsg"),
+    hook("fexit_packet_sendmsg"),
 ];
 
 const CGROUP: [Hook; 9] = [
@@ -179,12 +211,13 @@ const CGROUP_BLIND: [(&str, &str); 4] = [
 
 impl Backend {
     /// All backends, best first.
-    pub const BY_PREFERENCE: [Self; 2] = [Self::Kprobe, Self::Cgroup];
+    pub const BY_PREFERENCE: [Self; 3] = [Self::Fexit, Self::Kprobe, Self::Cgroup];
 
     /// Its name on the command line, in the store and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kprobe => "kprobe",
+            Self::Fexit => "fexit",
             Self::Cgroup => "cgroup",
         }
     }
@@ -192,6 +225,7 @@ impl Backend {
     pub(super) fn hooks(self) -> &'static [Hook] {
         match self {
             Self::Kprobe => &KPROBE,
+            Self::Fexit => &FEXIT,
             Self::Cgroup => &CGROUP,
         }
     }
@@ -200,7 +234,7 @@ impl Backend {
     pub(super) fn trampolines(self) -> &'static [Hook] {
         match self {
             Self::Kprobe => &KPROBE_TRAMPOLINES,
-            Self::Cgroup => &[],
+            Self::Fexit | Self::Cgroup => &[],
         }
     }
 
@@ -208,14 +242,14 @@ impl Backend {
     pub(super) fn instead_of_trampolines(self) -> &'static [Hook] {
         match self {
             Self::Kprobe => &KPROBE_WITHOUT_TRAMPOLINES,
-            Self::Cgroup => &[],
+            Self::Fexit | Self::Cgroup => &[],
         }
     }
 
     /// What it cannot see on any kernel.
     pub fn blind_spots(self) -> Vec<BlindSpot> {
         let own = match self {
-            Self::Kprobe => KPROBE_BLIND.as_slice(),
+            Self::Kprobe | Self::Fexit => KPROBE_BLIND.as_slice(),
             Self::Cgroup => CGROUP_BLIND.as_slice(),
         };
         EVERYWHERE

@@ -44,6 +44,8 @@ pub struct ObserveArgs {
 pub enum Backend {
     /// The first that works
     Auto,
+    /// Trampolines (fentry, fexit)
+    Fexit,
     /// Kprobes
     Kprobe,
     /// Cgroup hooks
@@ -54,6 +56,7 @@ impl From<Backend> for BackendChoice {
     fn from(backend: Backend) -> Self {
         match backend {
             Backend::Auto => Self::Auto,
+            Backend::Fexit => Self::Fexit,
             Backend::Kprobe => Self::Kprobe,
             Backend::Cgroup => Self::Cgroup,
         }
@@ -89,6 +92,7 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
         capture: Settings {
             backend: match wanted {
                 None | Some(BackendChoice::Auto) => None,
+                Some(BackendChoice::Fexit) => Some(capture::Backend::Fexit),
                 Some(BackendChoice::Kprobe) => Some(capture::Backend::Kprobe),
                 Some(BackendChoice::Cgroup) => Some(capture::Backend::Cgroup),
             },

@@ -121,7 +121,7 @@ fn rule_for(kind: &Kind, made: &Made, session: &Session) -> Option<Rule> {
     }
     let rule = seen_fully(&kind.expected()?, made);
     match session.backend.as_str() {
-        "kprobe" => seen_by_kprobes(kind, made, rule, is_declared),
+        "kprobe" | "fexit" => seen_by_kprobes(kind, made, rule, is_declared),
         _ => seen_by_fallback(kind, made, rule, is_declared),
     }
 }

@@ -1,0 +1,37 @@
+//! Clocks of a machine in which a nanosecond is an instruction.
+
+use std::fs;
+
+use anyhow::Context;
+use rustix::time::{ClockId, clock_gettime};
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let whole = u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000;
+    whole + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// What the calling thread has taken, interrupts that came meanwhile included.
+pub(crate) fn of_this_thread() -> u64 {
+    nanoseconds(ClockId::ThreadCPUTime)
+}
+
+/// What has passed at all.
+pub(crate) fn of_the_machine() -> u64 {
+    nanoseconds(ClockId::MonotonicRaw)
+}
+
+/// What all tasks have taken up to the last switch between two of them; idling is none.
+pub(crate) fn of_all_tasks() -> anyhow::Result<u64> {
+    let path = "/proc/schedstat";
+    let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    text.lines()
+        .filter_map(|line| line.strip_prefix("cpu"))
+        .filter_map(|line| line.split(' ').nth(7))
+        .map(|field| {
+            field
+                .parse::<u64>()
+                .context("read a number of the scheduler")
+        })
+        .sum()
+}

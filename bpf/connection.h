@@ -39,29 +39,31 @@ static __always_inline void fill_connect_record(struct connect_record *record, _
 	record->reserved = 0;
 }
 
-/*
- * Announces a connection and follows it to its end. Announced first and inserted then: nothing else
- * happens to a socket before connect is through.
- */
-static __always_inline void follow(__u64 socket, const struct connection *connection)
+static __always_inline bool insert_connection(__u64 socket, const struct connection *connection)
 {
-	struct connect_record record;
+	if (bpf_map_update_elem(&connections, &socket, connection, BPF_ANY) == 0)
+		return true;
+	count_loss(LOSS_CONNECTIONS_FULL, 0);
+	return false;
+}
 
-	fill_connect_record(&record, socket, connection);
-	if (bpf_map_update_elem(&connections, &socket, connection, BPF_ANY)) {
-		count_loss(LOSS_CONNECTIONS_FULL, 0);
-		record.is_followed = 0;
-		if (!send_record(&record, sizeof(record)))
+/* Announces a connection and follows it to its end. Nothing else happens to its socket meanwhile.
+ */
+static __always_inline void follow(__u64 socket, struct connection *connection)
+{
+	struct connect_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+
+	if (!record) {
+		/* Its end will say it all once more, if that is told. */
+		connection->is_announced = 0;
+		if (!insert_connection(socket, connection))
 			count_loss(LOSS_RING_FULL, 0);
 		return;
 	}
-	if (!send_record(&record, sizeof(record))) {
-		struct connection *stored = bpf_map_lookup_elem(&connections, &socket);
-
-		/* Its end says it all once more. */
-		if (stored)
-			stored->is_announced = 0;
-	}
+	connection->is_announced = 1;
+	fill_connect_record(record, socket, connection);
+	record->is_followed = insert_connection(socket, connection);
+	bpf_ringbuf_submit(record, wake_up_flags());
 }
 
 /* A connect begins. After a kprobe, connect_returned() will be told how the call ends. */
@@ -78,7 +80,6 @@ static __always_inline void report_connect(__u64 socket, const struct socket_own
 	if (access == ACCESS_KPROBE)
 		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
 	announce_sender(&connection.sender, owner);
-	connection.is_announced = 1;
 	follow(socket, &connection);
 }
 
@@ -167,13 +168,21 @@ static __always_inline void connect_returned(int error)
 	report_end(key, connection, &record);
 }
 
+/* A call that connects came to nothing. */
+static __always_inline void report_failed_call(__u64 socket, struct connection *connection,
+					       int error)
+{
+	struct connection_end_record record = { .error = -error };
+
+	report_end(socket, connection, &record);
+}
+
 /* The call that connects has returned, and all is known at once. Until it lets go of the socket, no
  * answer of the peer is taken in. */
 static __always_inline void report_connect_done(struct sock *sk, const struct endpoint *remote,
 						int error)
 {
-	struct connection connection = { .has_state = 1, .is_announced = 1 };
-	struct connection_end_record end = {};
+	struct connection connection = { .has_state = 1 };
 	struct socket_owner owner = {};
 	__u64 socket = socket_id(sk);
 
@@ -195,9 +204,7 @@ static __always_inline void report_connect_done(struct sock *sk, const struct en
 		follow(socket, &connection);
 		return;
 	}
-	connection.is_announced = 0;
-	end.error = -error;
-	report_end(socket, &connection, &end);
+	report_failed_call(socket, &connection, error);
 }
 
 /* The first packet of a connect goes to the loopback device: it stays here after all. */
@@ -240,8 +247,6 @@ static __always_inline void report_state(struct sock *sk, int state)
 	struct tcp_sock *tp = (void *)sk;
 	struct connection *connection;
 
-	if (is_passing_state(state))
-		return;
 	connection = bpf_map_lookup_elem(&connections, &socket);
 	if (!connection)
 		return;

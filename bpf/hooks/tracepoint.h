@@ -5,7 +5,7 @@
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tracepoint_inet_sock_set_state, struct sock *sk, int before, int after)
 {
-	if (sk->sk_protocol == IPPROTO_TCP)
+	if (!is_passing_state(after) && sk->sk_protocol == IPPROTO_TCP)
 		report_state(sk, after);
 	return 0;
 }

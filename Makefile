@@ -3,13 +3,14 @@
 
 BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-linux \
-	procps tcpdump dnsmasq-base qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates
+	procps tcpdump dnsmasq-base qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates \
+	systemd debootstrap
 
 # As root there may be no sudo, and as somebody else it is needed.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit kernel vm
+.PHONY: help try test setup-build setup-test check unit kernel vm systemd
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
@@ -18,6 +19,7 @@ help:
 	@echo 'make unit    tests without root'
 	@echo 'make kernel  tests of the hooks that this kernel has (root)'
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
+	@echo 'make systemd tests of the service on a Debian system under QEMU (root)'
 
 setup-build:
 	@packaging/need-packages $(BUILD_PACKAGES)
@@ -37,6 +39,7 @@ check: setup-test
 	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/hooks/*.h
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --test kernel -- -D warnings
+	$(CARGO) clippy --test systemd -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 
 unit: setup-test
@@ -54,3 +57,9 @@ vm: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test kernel --no-run
 	tests/vm/run 6.1
+
+# Root, because debootstrap is.
+systemd: setup-test
+	$(CARGO) build --bins
+	$(CARGO) test --test systemd --no-run
+	$(SUDO) tests/systemd/run

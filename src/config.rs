@@ -30,6 +30,12 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// It names an account that this host does not have.
+    #[error("`[service]` names user `{user}`, whom `/etc/passwd` does not have")]
+    UnknownUser {
+        /// The name.
+        user: String,
+    },
     /// What it says makes no sense.
     #[error("{}:{line}: {}{reason}", path.display(), key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
     Invalid {
@@ -54,6 +60,16 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What `prune` and the observer keep.
     pub retention: RetentionConfig,
+    /// How the observer runs as a service.
+    pub service: ServiceConfig,
+}
+
+/// `[service]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The account that an observer that was started as root becomes once its hooks are on.
+    pub user: Option<String>,
 }
 
 /// `[observe]`.

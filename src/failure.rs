@@ -137,6 +137,9 @@ fn config_hint(error: &ConfigError) -> String {
         ConfigError::Unreadable { .. } => {
             "name a file that can be read with `--config`, or leave the option out".to_owned()
         }
+        ConfigError::UnknownUser { .. } => {
+            "make that account, or leave `user` out: `docs/service.md` says how".to_owned()
+        }
         ConfigError::Invalid { .. } => {
             "correct that line; `docs/configuration.md` lists the settings".to_owned()
         }

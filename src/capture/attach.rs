@@ -239,6 +239,12 @@ fn attach_failure(backend: Backend, hook: &Hook, error: &libbpf_rs::Error) -> St
         drop(last_complaint());
         return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)".to_owned();
     }
+    if backend == Backend::Kprobe && requirements::is_paranoid_about_probes() {
+        drop(last_complaint());
+        return "this kernel lets only CAP_SYS_ADMIN attach kprobes \
+                (kernel.perf_event_paranoid is above 2)"
+            .to_owned();
+    }
     reason(&format!("attach `{}`", hook.program), error)
 }
 

@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 use crate::{
     capture::{self, Limits, Settings},
     cli::{GlobalArgs, parse_duration},
-    config::{BackendChoice, Config, LimitsConfig, parse_flush_every},
-    daemon::{self, Plan, Summary},
+    config::{BackendChoice, Config, ConfigError, LimitsConfig, parse_flush_every},
+    daemon::{self, Plan, Reload, Summary},
     failure::Exit,
     identity::facts,
     pipeline::Scope,
@@ -70,16 +70,21 @@ const ROOT: &str = "/";
 
 /// Records outbound flows until stopped.
 pub fn run(args: &ObserveArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
-    let config = Config::read(global.config.as_deref())?;
-    let plan = plan(args, global, &config);
+    let mut read_plan = || plan(args, global, &Config::read(global.config.as_deref())?);
+    let plan = read_plan()?;
     let mut voice = Voice::new(global, &plan);
-    let outcome = daemon::run(&plan, &mut |summary| voice.tell(summary));
+    // Whoever watches it on a terminal is gone with it: then SIGHUP is the end.
+    let reread: Option<daemon::Reread<'_>> = match io::stderr().is_terminal() {
+        true => None,
+        false => Some(&mut read_plan),
+    };
+    let outcome = daemon::run(plan, reread, &mut |summary| voice.tell(summary));
     voice.finish(outcome.is_ok());
     outcome?;
     Ok(Exit::Done)
 }
 
-fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
+fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Result<Plan, ConfigError> {
     let root = Path::new(ROOT);
     let wanted = args
         .backend
@@ -87,7 +92,7 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
         .or(config.observe.backend);
     let include_loopback =
         args.include_loopback || config.observe.include_loopback.unwrap_or(false);
-    Plan {
+    Ok(Plan {
         database: global.db.clone(),
         capture: Settings {
             backend: match wanted {
@@ -112,7 +117,17 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
             .unwrap_or(FLUSH_EVERY),
         duration: args.duration,
         retention: config.retention.clone(),
-    }
+        account: account(root, config.service.user.as_deref())?,
+    })
+}
+
+fn account(root: &Path, user: Option<&str>) -> Result<Option<facts::Account>, ConfigError> {
+    user.map(|user| {
+        facts::account_named(root, user).ok_or_else(|| ConfigError::UnknownUser {
+            user: user.to_owned(),
+        })
+    })
+    .transpose()
 }
 
 fn limits(config: &LimitsConfig) -> Limits {
@@ -165,6 +180,9 @@ impl Voice {
             ));
         }
         self.tell_trouble(summary);
+        if let Some(reload) = &summary.reload {
+            self.tell_reload(reload);
+        }
         let line = self.state(summary);
         if self.is_terminal && !self.is_quiet && self.last.as_ref() != Some(&line) {
             self.write(&format!("\r\x1b[K{line}"));
@@ -197,6 +215,34 @@ impl Voice {
             )),
         }
         self.trouble = trouble;
+    }
+
+    fn tell_reload(&self, reload: &Reload) {
+        let start = self.line_start();
+        match reload {
+            Reload::Done {
+                changed,
+                needs_restart,
+            } => {
+                let mut text = match changed.as_slice() {
+                    [] => "nothing that can change while it runs is different".to_owned(),
+                    names => format!("changed: {}", names.join(", ")),
+                };
+                if !needs_restart.is_empty() {
+                    text.push_str("; needs a restart: ");
+                    text.push_str(&needs_restart.join(", "));
+                }
+                self.line(&format!("{start}configuration read again; {text}"));
+            }
+            Reload::Failed(error) => self.write(&format!(
+                "{start}warning: the configuration was not taken over, the old settings stay: {}\n",
+                visible(&chain(error))
+            )),
+            Reload::NotStored(error) => self.write(&format!(
+                "{start}warning: the new settings hold, but are not in the database: {}\n",
+                visible(&chain(error))
+            )),
+        }
     }
 
     fn state(&self, summary: &Summary) -> String {
@@ -233,4 +279,15 @@ impl Voice {
         // Nobody listening is no reason to stop observing.
         drop(io::stderr().write_all(text.as_bytes()));
     }
+}
+
+/// An error with its causes, after colons.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    text
 }

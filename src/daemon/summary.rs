@@ -1,6 +1,6 @@
 //! How observing goes, for the operator.
 
-use super::watcher::Attached;
+use super::{reload::Reload, watcher::Attached};
 use crate::{
     capture::Backend,
     model::{BackendFailure, Batch, BlindSpot},
@@ -26,6 +26,8 @@ pub struct Summary {
     pub store_failure: Option<StoreError>,
     /// What retention dropped when it was last applied.
     pub retention: Option<Result<Pruned, StoreError>>,
+    /// What came of reading the configuration again, told once.
+    pub reload: Option<Reload>,
 }
 
 impl Summary {
@@ -39,6 +41,7 @@ impl Summary {
             losses: 0,
             store_failure: None,
             retention: None,
+            reload: None,
         }
     }
 

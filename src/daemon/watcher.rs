@@ -3,19 +3,19 @@
 use std::{
     io,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Plan, namespaces::Namespaces, privileges};
+use super::{
+    Plan, Waiting, controls::Controls, namespaces::Namespaces, privileges,
+    privileges::PrivilegeError,
+};
 use crate::{
-    capture::{self, Backend, Capture, CaptureError, boot_clock},
+    capture::{Backend, Capture, CaptureError, boot_clock},
     identity::facts::{Accounts, is_host_file, mount_namespace_of},
     model::{
         BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage,
@@ -42,6 +42,9 @@ pub enum WatchError {
     /// No thread could be had for them.
     #[error("start the capture thread")]
     Thread(#[source] io::Error),
+    /// Its privileges could not be given up.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The thread ended by itself: a defect.
     #[error("the capture thread ended unexpectedly")]
     Died,
@@ -53,45 +56,55 @@ pub(super) struct Attached {
     pub(super) backend: Backend,
     pub(super) failures: Vec<BackendFailure>,
     pub(super) blind_spots: Vec<BlindSpot>,
-    pub(super) since: Timestamp,
+    pub(super) since: BootClock,
 }
 
-type Ready = oneshot::Sender<Result<Attached, WatchError>>;
-
-/// Starts the thread. It says on `ready` how that went, sends a batch at each flush and ends after
-/// the last one.
-pub(super) fn spawn(
-    plan: &Plan,
-    should_stop: Arc<AtomicBool>,
-    ready: Ready,
-    batches: mpsc::UnboundedSender<Batch>,
-) -> Result<JoinHandle<()>, WatchError> {
+/// Starts the thread. Told to go, it turns the hooks on, says how that went, sends a batch at each
+/// flush and ends after the last one.
+pub(super) fn spawn(plan: &Plan) -> Result<Waiting, WatchError> {
     let plan = plan.clone();
-    thread::Builder::new()
+    let controls = Arc::new(Controls::new(plan.flush_every));
+    let (go, go_receiver) = oneshot::channel();
+    let (ready_sender, ready) = oneshot::channel();
+    let (batch_sender, batches) = mpsc::unbounded_channel();
+    let own_controls = Arc::clone(&controls);
+    let thread = thread::Builder::new()
         .name("capture".to_owned())
         .spawn(move || {
-            let capture = match Capture::start(&plan.capture) {
-                Ok(capture) => capture,
-                Err(error) => {
-                    // Nobody is left to be told if this fails.
-                    drop(ready.send(Err(error.into())));
-                    return;
+            if go_receiver.blocking_recv().is_err() {
+                return;
+            }
+            match attach(&plan) {
+                Ok((attached, mut watcher)) => {
+                    if ready_sender.send(Ok(attached)).is_ok() {
+                        watcher.watch(&own_controls, &batch_sender);
+                    }
                 }
-            };
-            let since = capture::now();
-            privileges::drop_all_but_needed();
-            let attached = Attached {
-                backend: capture.backend(),
-                failures: capture.failures().to_vec(),
-                blind_spots: capture.blind_spots().to_vec(),
-                since,
-            };
-            let mut watcher = Watcher::new(&plan, capture, since);
-            if ready.send(Ok(attached)).is_ok() {
-                watcher.watch(&plan, &should_stop, &batches);
+                // Nobody is left to be told if this fails.
+                Err(error) => drop(ready_sender.send(Err(error))),
             }
         })
-        .map_err(WatchError::Thread)
+        .map_err(WatchError::Thread)?;
+    Ok(Waiting {
+        thread,
+        controls,
+        go,
+        ready,
+        batches,
+    })
+}
+
+fn attach(plan: &Plan) -> Result<(Attached, Watcher), WatchError> {
+    let capture = Capture::start(&plan.capture)?;
+    let since = boot_clock();
+    privileges::give_up(plan.account.as_ref(), privileges::FOR_HOOKS)?;
+    let attached = Attached {
+        backend: capture.backend(),
+        failures: capture.failures().to_vec(),
+        blind_spots: capture.blind_spots().to_vec(),
+        since,
+    };
+    Ok((attached, Watcher::new(plan, capture, since.now())))
 }
 
 struct Watcher {
@@ -121,29 +134,29 @@ impl Watcher {
         watcher
     }
 
-    fn watch(
-        &mut self,
-        plan: &Plan,
-        should_stop: &AtomicBool,
-        batches: &mpsc::UnboundedSender<Batch>,
-    ) {
+    fn watch(&mut self, controls: &Controls, batches: &mpsc::UnboundedSender<Batch>) {
         let mut flushed = Instant::now();
         let mut drained = Instant::now();
         loop {
-            let is_last = should_stop.load(Ordering::Relaxed);
+            controls.beat();
+            let is_last = controls.should_stop();
             if !is_last {
                 self.capture.wait(POLL);
             }
             let is_news_due = self.pipeline.has_news() && flushed.elapsed() >= NEWS_AFTER;
-            let is_flush_due = is_last || is_news_due || flushed.elapsed() >= plan.flush_every;
+            let is_flush_due =
+                is_last || is_news_due || flushed.elapsed() >= controls.flush_interval();
             let is_drain_due = is_flush_due || drained.elapsed() >= DRAIN_EVERY;
             if is_drain_due {
                 drained = Instant::now();
             }
+            // Before anything is fetched: what happens meanwhile may be in none of what is, and a
+            // batch must not claim to cover it.
+            let covered_until = boot_clock();
             self.take(is_drain_due);
             if is_flush_due {
                 flushed = Instant::now();
-                if batches.send(self.flush(is_last)).is_err() {
+                if batches.send(self.flush(covered_until, is_last)).is_err() {
                     return;
                 }
             }
@@ -203,14 +216,14 @@ impl Watcher {
         self.pipeline.set_accounts(self.accounts.names().clone());
     }
 
-    fn flush(&mut self, is_last: bool) -> Batch {
+    fn flush(&mut self, covered_until: BootClock, is_last: bool) -> Batch {
         self.refresh_facts();
         self.settle();
         match self.capture.new_skips() {
             0 => {}
             skips => self.pipeline.lose(LossCause::HookSkipped, skips, None),
         }
-        let batch = self.pipeline.flush(boot_clock(), is_last);
+        let batch = self.pipeline.flush(covered_until, is_last);
         for key in self.pipeline.forgotten() {
             self.capture.forget_process(&key);
         }

@@ -1,6 +1,6 @@
 //! What could have been seen, and what was lost.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ pub struct WatchPeriod {
     pub backend_failures: Vec<BackendFailure>,
     /// What the backend cannot see on this kernel.
     pub blind_spots: Vec<BlindSpot>,
-    /// Settings that change what is recorded (a JSON object).
+    /// Settings that change what is recorded, and [`SINCE_BOOT`] (a JSON object).
     pub settings: serde_json::Value,
     /// The file, for imports.
     pub source: Option<ImportSource>,
@@ -80,6 +80,17 @@ pub struct WatchPeriod {
     pub covered_until: Timestamp,
     /// Orderly end; none while it runs, and for ever if it was killed.
     pub ended: Option<Timestamp>,
+}
+
+/// The key among a watch period's settings of the time since boot at its start, nanoseconds.
+pub const SINCE_BOOT: &str = "since_boot_ns";
+
+impl WatchPeriod {
+    /// When the host had been started, as it looked when this watch period began.
+    pub fn booted(&self) -> Option<Timestamp> {
+        let since_boot = self.settings.get(SINCE_BOOT)?.as_u64()?;
+        Some(self.started.before(Duration::from_nanos(since_boot)))
+    }
 }
 
 /// Why something that happened is not in the store, or not whole.

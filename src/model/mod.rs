@@ -19,7 +19,7 @@ pub use application::{Application, Context};
 pub use batch::{Batch, FlowRecord, Ticket};
 pub use contact::{Contact, SamplingUnit, Tally};
 pub use coverage::{
-    BackendFailure, BlindSpot, ImportSource, Loss, LossCause, WatchKind, WatchPeriod,
+    BackendFailure, BlindSpot, ImportSource, Loss, LossCause, SINCE_BOOT, WatchKind, WatchPeriod,
 };
 pub use destination::{Destination, Name, NameSource, Protocol};
 pub use event::{

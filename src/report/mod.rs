@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod explain;
 pub mod explain_text;
 mod facts;
+pub mod gaps;
 mod humane;
 mod sanitize;
 pub mod status;

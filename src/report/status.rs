@@ -11,7 +11,7 @@ use super::{
     DOCUMENT_VERSION, Detail, FAINT, GOOD, HEADING, Layout, WARNING,
     coverage::{Coverage, Ending, Lost, Watched, coverage_of, losses_of},
     facts::Facts,
-    humane::{bytes, count, counted, duration, minute},
+    humane::{bytes, count, counted, duration, minute, short_duration},
     visible,
 };
 use crate::model::{BackendFailure, BlindSpot, Timestamp, WatchKind, Window};
@@ -294,7 +294,7 @@ fn write_coverage(
         duration(LOOK_BACK)
     )?;
     for gap in &coverage.gaps {
-        let length = duration(Duration::from_secs(gap.seconds));
+        let length = short_duration(gap.length());
         let (since, until) = (minute(gap.since), minute(gap.until));
         let until = if gap.until == report.at {
             "now".to_owned()
@@ -308,6 +308,17 @@ fn write_coverage(
         writeln!(
             out,
             "  {WARNING}gap{WARNING:#}  {since} to {until}  ({length}, {why})"
+        )?;
+    }
+    for boot in &coverage.boots {
+        let (booted, length) = (
+            minute(boot.booted),
+            Duration::from_millis(boot.milliseconds),
+        );
+        writeln!(
+            out,
+            "  boot {booted}  (watched from {} after it)",
+            short_duration(length)
         )?;
     }
     Ok(())

@@ -42,6 +42,25 @@ impl Recorder {
         })
     }
 
+    /// Replaces the settings of a watch period that runs.
+    pub fn amend(
+        &mut self,
+        period: WatchPeriodId,
+        settings: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        self.in_transaction(|writer| {
+            writer
+                .connection
+                .execute(
+                    "UPDATE watch_period SET settings = ?2 WHERE id = ?1",
+                    (period.0, settings.to_string()),
+                )
+                .map(drop)
+                .map_err(|error| StoreError::of_sqlite(&path, error))
+        })
+    }
+
     /// Writes a batch in one transaction: all of it or nothing, so that a batch that failed can be
     /// recorded again.
     pub fn record(&mut self, to: WatchPeriodId, batch: &Batch) -> Result<Recorded, StoreError> {

@@ -250,3 +250,45 @@ fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
     hint: name a file that can be read with `--config`, or leave the option out
     ");
 }
+
+#[test]
+fn the_time_from_the_start_of_the_host_to_the_observers_is_told_once_a_boot() {
+    let booted = |mut one: Watched, boot: &str, since_boot_ns: u64| {
+        one.period.boot_id = Some(boot.to_owned());
+        one.period.settings = serde_json::json!({ "since_boot_ns": since_boot_ns });
+        one
+    };
+    let first = watched(
+        1,
+        "2026-11-20T06:00:10Z",
+        "2026-11-20T18:00:00Z",
+        Some("2026-11-20T18:00:00Z"),
+    );
+    let again = watched(
+        2,
+        "2026-11-20T18:00:00.25Z",
+        "2026-11-20T19:00:00Z",
+        Some("2026-11-20T19:00:00Z"),
+    );
+    let other = watched(3, "2026-11-21T05:20:00Z", "2026-11-22T12:00:00Z", None);
+    let mut periods = [
+        booted(first, "one", 4_200_000_000),
+        booted(again, "one", 43_204_200_000_000),
+        booted(other, "other", 90_000_000_000),
+    ];
+    periods[2].is_running = true;
+    let text = status_text(Some(4711), &periods);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("  boot") || line.starts_with("  gap"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "  gap  2026-11-20 18:00 to 2026-11-20 18:00  (250 ms, the observer was stopped)",
+            "  gap  2026-11-20 19:00 to 2026-11-21 05:20  (10 h 20 min, the observer was stopped)",
+            "  boot 2026-11-20 06:00  (watched from 4.2 s after it)",
+            "  boot 2026-11-21 05:18  (watched from 1 min 30 s after it)",
+        ]
+    );
+}

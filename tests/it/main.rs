@@ -11,6 +11,7 @@ mod exchange_flows;
 mod exchange_records;
 mod identity;
 mod replay;
+mod service;
 mod store_contacts;
 mod store_denied;
 mod store_import;

@@ -18,6 +18,7 @@ mod real_traffic;
 mod requirements;
 mod scene;
 mod scenes;
+mod service;
 mod session;
 mod workshop;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         lifecycle::trials(),
         hosts::trials(),
         real_traffic::trials(),
+        service::trials(),
     ]
     .into_iter()
     .flatten()

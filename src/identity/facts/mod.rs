@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-pub use accounts::Accounts;
+pub use accounts::{Account, Accounts, account_named};
 pub use files::{device_of, is_host_file};
 pub use network::{network_namespaces, own_addresses};
 

@@ -59,19 +59,32 @@ static __always_inline void report_connect(__u64 socket, const struct socket_own
 	 * through. */
 	connection.is_announced = 1;
 	if (bpf_map_update_elem(&connections, &socket, &connection, BPF_ANY)) {
-		count_loss(LOSS_CONNECTIONS_FULL, 0);
 		record.is_followed = 0;
-		if (!send_record(&record, sizeof(record)))
+		/* One or the other: an attempt that is lost has no end that could be missing. */
+		if (send_record(&record, sizeof(record)))
+			count_loss(LOSS_CONNECTIONS_FULL, 0);
+		else
 			count_loss(LOSS_RING_FULL, 0);
 		return;
 	}
 	if (!send_record(&record, sizeof(record))) {
 		struct connection *stored = bpf_map_lookup_elem(&connections, &socket);
 
-		/* Its end says it all once more. */
+		/* Told once more at its next state, and by its end. */
 		if (stored)
 			stored->is_announced = 0;
+		__sync_fetch_and_add(&unannounced_connects, 1);
 	}
+}
+
+/* The ring had no room when the connect began: there may be some by now. */
+static __always_inline void announce_late(__u64 socket, struct connection *connection)
+{
+	struct connect_record record = {};
+
+	fill_connect_record(&record, socket, connection);
+	if (send_record(&record, sizeof(record)))
+		connection->is_announced = 1;
 }
 
 /* A connection is over, one way or another. */
@@ -199,8 +212,11 @@ static __always_inline void report_state(struct sock *sk, int state)
 		connection->source_port = port;
 	if (state == TCP_ESTABLISHED)
 		connection->is_established = 1;
-	if (state != TCP_CLOSE)
+	if (state != TCP_CLOSE) {
+		if (!connection->is_announced)
+			announce_late(socket, connection);
 		return;
+	}
 	record.error = BPF_CORE_READ(sk, sk_err);
 	/*
 	 * The call itself takes the socket back: its return probe knows why. No thread is 0 but the

@@ -16,9 +16,9 @@ use libbpf_rs::{
 };
 
 use super::{
-    Backend, CaptureError, Limits, Settings,
+    Backend, CaptureError, Settings,
     backend::{FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, blind_spot},
-    requirements,
+    limits, requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
 };
 use crate::model::{BackendFailure, BlindSpot};
@@ -30,6 +30,7 @@ pub(super) struct Attached {
     pub(super) backend: Backend,
     pub(super) failures: Vec<BackendFailure>,
     pub(super) blind_spots: Vec<BlindSpot>,
+    pub(super) kernel_bytes: u64,
     // The hooks of the cgroup backend are tied to it.
     _cgroup: Option<OwnedFd>,
 }
@@ -120,6 +121,7 @@ fn turn_on(
         .open(storage)
         .map_err(|error| reason("open the BPF object", &error))?;
     configure(&mut open, settings).map_err(|error| reason("set the limits", &error))?;
+    let kernel_bytes = limits::kernel_bytes(&open);
     let mut blind_spots = backend.blind_spots();
     let mut hooks = available(backend.hooks(), &mut blind_spots);
     hooks.extend_from_slice(result_hooks);
@@ -148,6 +150,7 @@ fn turn_on(
         backend,
         failures: Vec::new(),
         blind_spots,
+        kernel_bytes,
         _cgroup: cgroup,
     })
 }
@@ -161,24 +164,10 @@ fn open_cgroup_root() -> Result<OwnedFd, String> {
 }
 
 fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), libbpf_rs::Error> {
-    let Limits {
-        ring_bytes,
-        connections,
-        datagram_contacts,
-        known_processes,
-    } = settings.limits;
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.include_loopback = u8::from(settings.include_loopback);
-        // A small ring must be read before it is full.
-        rodata.wake_up_bytes = rodata.wake_up_bytes.min(ring_bytes / 4);
     }
-    open.maps.events.set_max_entries(ring_bytes)?;
-    open.maps.connections.set_max_entries(connections)?;
-    open.maps
-        .datagrams_even
-        .set_max_entries(datagram_contacts)?;
-    open.maps.datagrams_odd.set_max_entries(datagram_contacts)?;
-    open.maps.known_processes.set_max_entries(known_processes)
+    limits::set(open, &settings.limits)
 }
 
 /// The hooks that this kernel has something for; a program for a tracepoint that is not there would

@@ -2,12 +2,18 @@
 //!
 //! A [`Capture`] belongs to one thread, which calls [`Capture::wait`] and [`Capture::take`] in turn.
 
+#![expect(
+    unsafe_code,
+    reason = "programs write to what is read here at any time"
+)]
+
 mod attach;
 mod backend;
 mod clock;
 mod decode;
 mod drain;
 mod error;
+mod limits;
 mod requirements;
 mod skeleton;
 mod skipped;
@@ -21,35 +27,12 @@ pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
     error::CaptureError,
+    limits::Limits,
     requirements::check,
 };
 use crate::model::{
     BackendFailure, BlindSpot, Connect, ConnectionEnd, KernelEvent, LossCause, ProcessKey,
 };
-
-/// Bounds of the kernel's memory, set before anything is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Ring buffer, bytes; a power of two and a multiple of the page size.
-    pub ring_bytes: u32,
-    /// Connections that are followed at the same time.
-    pub connections: u32,
-    /// Contacts by datagram between two drains.
-    pub datagram_contacts: u32,
-    /// Process images that are remembered as sent.
-    pub known_processes: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            ring_bytes: 16 * 1024 * 1024,
-            connections: 65_536,
-            datagram_contacts: 32_768,
-            known_processes: 32_768,
-        }
-    }
-}
 
 /// What to capture and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,6 +117,11 @@ impl Capture {
         &self.attached.blind_spots
     }
 
+    /// Bytes that the kernel has set aside for the tables and the ring.
+    pub fn kernel_bytes(&self) -> u64 {
+        self.attached.kernel_bytes
+    }
+
     /// Sleeps until many records wait or `timeout` is over.
     pub fn wait(&self, timeout: Duration) {
         // An interrupted wait is over early, and that is all.
@@ -171,6 +159,35 @@ impl Capture {
             .ok()
             .flatten()?;
         decode::connection(connect, &value, boot_clock().boot_ns())
+    }
+
+    /// Open connections whose connect did not fit into the ring, and that were not reported since.
+    pub fn unannounced(&self) -> Vec<Connect> {
+        let is_any = self
+            .attached
+            .skeleton
+            .maps
+            .bss_data
+            .as_deref()
+            .is_some_and(|bss| {
+                // SAFETY: reads a u64 of the map's shared memory, which programs write at any time.
+                unsafe { (&raw const bss.unannounced_connects).read_volatile() > 0 }
+            });
+        if !is_any {
+            return Vec::new();
+        }
+        let table = &self.attached.skeleton.maps.connections;
+        let mut found: Vec<Connect> = table
+            .keys()
+            .filter_map(|key| {
+                let value = table.lookup(&key, MapFlags::ANY).ok().flatten()?;
+                decode::unannounced(&key, &value)
+            })
+            .collect();
+        // While entries come and go the kernel may begin anew.
+        found.sort_by_key(|connect| (connect.id.socket, connect.id.started_boot_ns));
+        found.dedup_by_key(|connect| connect.id);
+        found
     }
 
     /// Losses since the last call.

@@ -12,7 +12,7 @@ use crate::{
     capture::{self, Limits, Settings},
     cli::{GlobalArgs, parse_duration},
     config::{BackendChoice, Config, LimitsConfig, parse_flush_every},
-    daemon::{self, Plan, Summary},
+    daemon::{self, Plan, Summary, WaitingLimits},
     failure::Exit,
     identity::facts,
     pipeline::Scope,
@@ -107,6 +107,7 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
             .or(config.observe.flush_every)
             .unwrap_or(FLUSH_EVERY),
         duration: args.duration,
+        waiting: waiting(&config.limits),
         retention: config.retention.clone(),
     }
 }
@@ -116,8 +117,20 @@ fn limits(config: &LimitsConfig) -> Limits {
     Limits {
         ring_bytes: config.ring_bytes.unwrap_or(usual.ring_bytes),
         connections: config.connections.unwrap_or(usual.connections),
+        connecting: config.connecting.unwrap_or(usual.connecting),
         datagram_contacts: config.datagram_contacts.unwrap_or(usual.datagram_contacts),
         known_processes: config.known_processes.unwrap_or(usual.known_processes),
+        known_cgroups: config.known_cgroups.unwrap_or(usual.known_cgroups),
+        own_addresses: config.own_addresses.unwrap_or(usual.own_addresses),
+        identifying: config.identifying.unwrap_or(usual.identifying),
+    }
+}
+
+fn waiting(config: &LimitsConfig) -> WaitingLimits {
+    let usual = WaitingLimits::default();
+    WaitingLimits {
+        contacts: config.contacts.unwrap_or(usual.contacts),
+        flows: config.waiting_flows.unwrap_or(usual.flows),
     }
 }
 

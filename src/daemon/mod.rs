@@ -28,13 +28,16 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use self::{backlog::Backlog, watcher::Attached};
+use self::{
+    backlog::{Backlog, Flushed},
+    watcher::Attached,
+};
 pub use self::{summary::Summary, watcher::WatchError};
 use crate::{
     capture,
     config::RetentionConfig,
     mapping::map_by_present_rules,
-    model::{Batch, WatchKind, WatchPeriod},
+    model::{WatchKind, WatchPeriod},
     pipeline::Scope,
     store::{Recorder, Retention, StoreError, WatchPeriodId},
 };
@@ -52,8 +55,28 @@ pub struct Plan {
     pub flush_every: Duration,
     /// When to stop by itself.
     pub duration: Option<Duration>,
+    /// How much may wait in memory to be written.
+    pub waiting: WaitingLimits,
     /// What the database keeps.
     pub retention: RetentionConfig,
+}
+
+/// Bounds of what waits in memory to be written; what is beyond is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingLimits {
+    /// Sums between two flushes.
+    pub contacts: u32,
+    /// Flows that a database has not taken yet.
+    pub flows: u32,
+}
+
+impl Default for WaitingLimits {
+    fn default() -> Self {
+        Self {
+            contacts: 200_000,
+            flows: 500_000,
+        }
+    }
 }
 
 /// Why observing came to an end that nobody asked for.
@@ -108,7 +131,7 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(&Summary)) -> Result<(), DaemonErro
 struct Watch {
     thread: JoinHandle<()>,
     should_stop: Arc<AtomicBool>,
-    batches: mpsc::UnboundedReceiver<Batch>,
+    batches: mpsc::UnboundedReceiver<Flushed>,
     attached: Attached,
 }
 
@@ -127,6 +150,7 @@ async fn start(plan: &Plan) -> Result<Watch, DaemonError> {
 }
 
 fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
+    let limits = &plan.capture.limits;
     WatchPeriod {
         kind: WatchKind::Observe,
         host: plan.scope.host.clone(),
@@ -139,10 +163,17 @@ fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
             "include_loopback": plan.scope.include_loopback,
             "full_command_lines": plan.scope.full_command_lines,
             "flush_every_ns": u64::try_from(plan.flush_every.as_nanos()).unwrap_or(u64::MAX),
-            "ring_bytes": plan.capture.limits.ring_bytes,
-            "connections": plan.capture.limits.connections,
-            "datagram_contacts": plan.capture.limits.datagram_contacts,
-            "known_processes": plan.capture.limits.known_processes,
+            "ring_bytes": limits.ring_bytes,
+            "connections": limits.connections,
+            "connecting": limits.connecting,
+            "datagram_contacts": limits.datagram_contacts,
+            "known_processes": limits.known_processes,
+            "known_cgroups": limits.known_cgroups,
+            "own_addresses": limits.own_addresses,
+            "identifying": limits.identifying,
+            "contacts": plan.waiting.contacts,
+            "waiting_flows": plan.waiting.flows,
+            "kernel_bytes": attached.kernel_bytes,
         }),
         source: None,
         started: attached.since,
@@ -159,11 +190,11 @@ async fn observe(
     // Before anything is turned on, so that a signal in between ends it in good order.
     let mut signals = Signals::listen()?;
     let mut watch = start(plan).await?;
-    let period = recorder.begin(&watch_period(plan, &watch.attached))?;
+    let mut period = recorder.begin(&watch_period(plan, &watch.attached))?;
     let mut summary = Summary::new(&watch.attached);
     tell(&summary);
     notify(&[NotifyState::Ready]);
-    let mut backlog = Backlog::default();
+    let mut backlog = Backlog::new(plan.waiting.flows);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let deadline = Instant::now() + plan.duration.unwrap_or(Duration::MAX / 4).min(A_CENTURY);
@@ -172,9 +203,9 @@ async fn observe(
         select! {
             batch = watch.batches.recv() => match batch {
                 Some(batch) => {
-                    summary.count(&batch);
-                    backlog.push(batch);
-                    summary.store_failure = backlog.write(recorder, period);
+                    summary.count(&batch.batch);
+                    summary.losses += backlog.push(batch);
+                    summary.store_failure = backlog.write(recorder, &mut period);
                     tell(&summary);
                 }
                 None => break,
@@ -222,12 +253,12 @@ impl Watch {
 fn finish(
     watch: Watch,
     recorder: &mut Recorder,
-    period: WatchPeriodId,
+    mut period: WatchPeriodId,
     mut backlog: Backlog,
 ) -> Result<(), DaemonError> {
     let was_asked = watch.is_stopping();
     watch.thread.join().map_err(|_| WatchError::Died)?;
-    if let Some(failure) = backlog.write(recorder, period) {
+    if let Some(failure) = backlog.write(recorder, &mut period) {
         return Err(failure.into());
     }
     recorder.end(period, capture::now())?;

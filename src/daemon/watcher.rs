@@ -13,13 +13,12 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Plan, namespaces::Namespaces, privileges};
+use super::{Plan, backlog::Flushed, namespaces::Namespaces, privileges};
 use crate::{
     capture::{self, Backend, Capture, CaptureError, boot_clock},
     identity::facts::{Accounts, is_host_file, mount_namespace_of},
     model::{
-        BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage,
-        Timestamp,
+        BackendFailure, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage, Timestamp,
     },
     pipeline::{Pipeline, ProcessFacts},
 };
@@ -54,6 +53,7 @@ pub(super) struct Attached {
     pub(super) failures: Vec<BackendFailure>,
     pub(super) blind_spots: Vec<BlindSpot>,
     pub(super) since: Timestamp,
+    pub(super) kernel_bytes: u64,
 }
 
 type Ready = oneshot::Sender<Result<Attached, WatchError>>;
@@ -64,7 +64,7 @@ pub(super) fn spawn(
     plan: &Plan,
     should_stop: Arc<AtomicBool>,
     ready: Ready,
-    batches: mpsc::UnboundedSender<Batch>,
+    batches: mpsc::UnboundedSender<Flushed>,
 ) -> Result<JoinHandle<()>, WatchError> {
     let plan = plan.clone();
     thread::Builder::new()
@@ -85,6 +85,7 @@ pub(super) fn spawn(
                 failures: capture.failures().to_vec(),
                 blind_spots: capture.blind_spots().to_vec(),
                 since,
+                kernel_bytes: capture.kernel_bytes(),
             };
             let mut watcher = Watcher::new(&plan, capture, since);
             if ready.send(Ok(attached)).is_ok() {
@@ -108,9 +109,11 @@ const ROOT: &str = "/";
 impl Watcher {
     fn new(plan: &Plan, capture: Capture, since: Timestamp) -> Self {
         let root = Path::new(ROOT);
+        let mut pipeline = Pipeline::new(plan.scope.clone(), since);
+        pipeline.set_most_contacts(usize::try_from(plan.waiting.contacts).unwrap_or(usize::MAX));
         let mut watcher = Self {
             capture,
-            pipeline: Pipeline::new(plan.scope.clone(), since),
+            pipeline,
             namespaces: Namespaces::new(root),
             accounts: Accounts::of_host(root),
             // Some sandboxes hide their first process from everybody; then this one stands for the host.
@@ -125,7 +128,7 @@ impl Watcher {
         &mut self,
         plan: &Plan,
         should_stop: &AtomicBool,
-        batches: &mpsc::UnboundedSender<Batch>,
+        batches: &mpsc::UnboundedSender<Flushed>,
     ) {
         let mut flushed = Instant::now();
         let mut drained = Instant::now();
@@ -203,8 +206,11 @@ impl Watcher {
         self.pipeline.set_accounts(self.accounts.names().clone());
     }
 
-    fn flush(&mut self, is_last: bool) -> Batch {
+    fn flush(&mut self, is_last: bool) -> Flushed {
         self.refresh_facts();
+        if is_last {
+            self.take_unannounced();
+        }
         self.settle();
         match self.capture.new_skips() {
             0 => {}
@@ -214,7 +220,18 @@ impl Watcher {
         for key in self.pipeline.forgotten() {
             self.capture.forget_process(&key);
         }
-        batch
+        Flushed {
+            batch,
+            stepped_to: self.pipeline.stepped_to(),
+        }
+    }
+
+    /// Connects that never fitted into the ring and are not over: nothing would tell of them any more.
+    fn take_unannounced(&mut self) {
+        let clock = boot_clock();
+        for connect in self.capture.unannounced() {
+            self.tell(KernelEvent::Connect(connect), clock);
+        }
     }
 
     /// Asks the kernel how the connects stand whose outcome is not known.

@@ -228,7 +228,8 @@ fn losses(watched: &[&Watched], (since, until): Stretch, excepted: &[Stretch]) -
         let is_left_out = excepted
             .iter()
             .any(|(start, end)| *start <= loss.since && loss.until <= *end);
-        if loss.count == 0 || loss.until < since || loss.since > until || is_left_out {
+        let is_nothing = loss.count == 0 && loss.bytes.unwrap_or(0) == 0;
+        if is_nothing || loss.until < since || loss.since > until || is_left_out {
             continue;
         }
         by_cause
@@ -313,7 +314,8 @@ fn gaps(
                 .max_by_key(|one| one.covers().1)
                 .map_or(Ending::Orderly, Watched::ending),
         })
-        .filter(|gap| gap.seconds > 0)
+        // An observer that broke off may have seen what it did not write, however soon another came.
+        .filter(|gap| gap.seconds > 0 || gap.after == Ending::Broken)
         .collect()
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     DOCUMENT_VERSION, Detail, FAINT, GOOD, HEADING, Layout, WARNING,
@@ -98,7 +99,7 @@ pub struct WatchStatus {
     /// Version of the program.
     pub program_version: String,
     /// Settings that change what is recorded.
-    pub settings: serde_json::Value,
+    pub settings: Value,
     /// What it lost.
     pub losses: Vec<Lost>,
 }
@@ -246,6 +247,11 @@ fn facts_of(report: &StatusReport) -> Facts {
             );
         }
         facts.add("Host", latest.host.clone());
+        let kernel = latest.settings.get("kernel_bytes").and_then(Value::as_u64);
+        facts.add_if(
+            "Tables",
+            kernel.map(|sum| format!("{} of the kernel's memory", bytes(sum))),
+        );
     }
     let database = &report.database;
     let growth = match database.bytes_per_day {

@@ -143,10 +143,12 @@ impl Watcher {
             if is_drain_due {
                 drained = Instant::now();
             }
+            // Before anything is fetched: all that happened up to here will be in the batch.
+            let clock = boot_clock();
             self.take(is_drain_due);
             if is_flush_due {
                 flushed = Instant::now();
-                if batches.send(self.flush(is_last)).is_err() {
+                if batches.send(self.flush(clock, is_last)).is_err() {
                     return;
                 }
             }
@@ -206,7 +208,7 @@ impl Watcher {
         self.pipeline.set_accounts(self.accounts.names().clone());
     }
 
-    fn flush(&mut self, is_last: bool) -> Flushed {
+    fn flush(&mut self, clock: BootClock, is_last: bool) -> Flushed {
         self.refresh_facts();
         if is_last {
             self.take_unannounced();
@@ -216,7 +218,7 @@ impl Watcher {
             0 => {}
             skips => self.pipeline.lose(LossCause::HookSkipped, skips, None),
         }
-        let batch = self.pipeline.flush(boot_clock(), is_last);
+        let batch = self.pipeline.flush(clock, is_last);
         for key in self.pipeline.forgotten() {
             self.capture.forget_process(&key);
         }

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod explain_text;
 mod facts;
 mod humane;
+mod lateness;
 mod sanitize;
 pub mod status;
 mod table;

@@ -13,6 +13,7 @@ use super::{
     coverage::{Coverage, Ending, Lost, Watched, coverage_of, losses_of},
     facts::Facts,
     humane::{bytes, count, counted, duration, minute},
+    lateness::{not_written_since, write_lateness},
     visible,
 };
 use crate::model::{BackendFailure, BlindSpot, Timestamp, WatchKind, Window};
@@ -63,6 +64,8 @@ pub struct StatusReport {
     pub at: Timestamp,
     /// Pid of the observer that runs, if one does.
     pub observer_pid: Option<u32>,
+    /// Up to when it has written, if it has written nothing for longer than it should have.
+    pub not_written_since: Option<Timestamp>,
     /// The latest watch period of an observer.
     pub latest: Option<WatchStatus>,
     /// Coverage of the last seven days, of the host that was watched last.
@@ -144,6 +147,7 @@ pub fn status_report(
         version: DOCUMENT_VERSION,
         at,
         observer_pid,
+        not_written_since: latest.and_then(|one| not_written_since(at, one)),
         latest: latest.map(watch_status),
         coverage: latest.map(|one| coverage_of(&one.period.host, watched, None, &window, &[])),
         partial: observed
@@ -218,7 +222,8 @@ fn write_observer(report: &StatusReport, out: &mut dyn Write) -> io::Result<()> 
             writeln!(
                 out,
                 "{GOOD}running{GOOD:#}, pid {pid}, since {since} ({age})"
-            )
+            )?;
+            write_lateness(report.at, report.not_written_since, out)
         }
         (Some(pid), _) => writeln!(out, "{GOOD}starting{GOOD:#}, pid {pid}"),
         (None, Some(latest)) => {

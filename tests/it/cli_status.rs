@@ -112,6 +112,18 @@ fn what_a_running_observer_has_not_written_yet_is_no_gap() {
 }
 
 #[test]
+fn an_observer_that_cannot_write_is_told_as_such() {
+    let mut running = watched(1, "2026-11-22T11:00:00Z", "2026-11-22T11:59:45Z", None);
+    running.is_running = true;
+    running.period.settings = serde_json::json!({"flush_every_ns": 10_000_000_000_u64});
+    let text = status_text(Some(4711), &[running.clone()]);
+    assert!(!text.contains("nothing was written"), "{text}");
+    running.period.covered_until = at("2026-11-22T11:50:05Z");
+    let text = status_text(Some(4711), &[running]);
+    assert!(text.contains("nothing was written for 10 min"), "{text}");
+}
+
+#[test]
 fn an_observer_that_was_stopped_leaves_a_gap_until_now() {
     let ended = Some("2026-11-22T11:00:00Z");
     let text = status_text(

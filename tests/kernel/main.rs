@@ -4,20 +4,26 @@
 //! backend under test, `EGRESS_BINARY` the program if it is not the one that was built beside this,
 //! `EGRESS_TEST_REQUIRE` a list of what must not be left untried, such as `io_uring,mptcp`.
 
+mod changes;
 mod child;
 mod churn;
 mod contexts;
 mod dump;
+mod exact;
+mod faults;
 mod hosts;
 mod identity;
 mod kinds;
+mod layouts;
 mod lifecycle;
+mod load;
 mod observer;
 mod real_traffic;
 mod requirements;
 mod scene;
 mod scenes;
 mod session;
+mod stored;
 mod workshop;
 
 use std::{
@@ -54,7 +60,11 @@ fn main() -> ExitCode {
         identity::trials(),
         contexts::trials(),
         lifecycle::trials(),
+        changes::trials(),
+        exact::trials(),
+        faults::trials(),
         hosts::trials(),
+        layouts::trials(),
         real_traffic::trials(),
     ]
     .into_iter()

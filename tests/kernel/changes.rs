@@ -105,13 +105,17 @@ const ELSEWHERE: &str = "10.99.0.2:20777";
 fn in_own_namespaces() -> Result<Report, String> {
     let told = |cause: io::Error| cause.to_string();
     for words in [
-        "link add own0 type dummy",
-        "address add 10.99.0.1/24 dev own0",
+        "link add own0 type veth peer name own1",
+        "link set own1 up",
         "link set own0 up",
+        "address add 10.99.0.1/24 dev own0",
+        "neighbour add 10.99.0.2 lladdr 02:00:00:00:99:02 dev own0 nud permanent",
     ] {
-        let status = Command::new("ip").args(words.split(' ')).status();
-        if !status.map_err(told)?.success() {
-            return Err(format!("`ip {words}` failed"));
+        let output = Command::new("ip").args(words.split(' ')).output();
+        let output = output.map_err(told)?;
+        if !output.status.success() {
+            let cause = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("`ip {words}`: {}", cause.trim()));
         }
     }
     Isolation::prove().map_err(|reason| reason.to_string())?;

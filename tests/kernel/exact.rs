@@ -1,6 +1,7 @@
 //! Counts are exact where there is room, and exactly short where there is none.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -101,6 +102,7 @@ struct Roomy {
     /// The process with connected sockets, and the one without.
     senders: [(Run, Sums); 2],
     connects: (Run, Sums),
+    memory: Memory,
 }
 
 fn roomy() -> Result<&'static Roomy, String> {
@@ -127,12 +129,14 @@ fn hold_roomy() -> Result<Roomy, String> {
         "connects",
         &["connects", &numbers[0], &numbers[1]],
     )?;
+    let memory = memory_of(&observer, &stored)?;
     observer.stop_with(Signal::INT)?;
     Ok(Roomy {
         _workshop: workshop,
         stored,
         senders,
         connects,
+        memory,
     })
 }
 
@@ -184,7 +188,7 @@ fn many_connects() -> Result<(), Failed> {
 fn observe(workshop: &Workshop, limits: &str) -> Result<(Observer, PathBuf), String> {
     let configuration = workshop.path().join("small.toml");
     let text = format!("[observe]\nflush_every = \"1s\"\n[limits]\n{limits}\n");
-    std::fs::write(&configuration, text).map_err(|cause| cause.to_string())?;
+    fs::write(&configuration, text).map_err(|cause| cause.to_string())?;
     let stored = workshop.path().join("flows.db");
     let observer = Observer::start_with(
         &stored,
@@ -479,13 +483,16 @@ fn losses_are_shown() -> Result<(), Failed> {
     Ok(())
 }
 
+/// What the kernel accounts for the tables of an observer, and what `status` tells of them, as a
+/// number and as text.
+type Memory = (u64, u64, String);
+
 /// The kernel's own account of each table is in the description of its descriptor.
-fn kernel_memory_is_told() -> Result<(), Failed> {
-    let workshop = Workshop::build()?;
-    let (observer, stored) = observe(&workshop, "ring_bytes = 1048576")?;
+fn memory_of(observer: &Observer, stored: &Path) -> Result<Memory, String> {
+    let told = |cause: std::io::Error| cause.to_string();
     let mut accounted = 0_u64;
-    for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", observer.pid()))? {
-        let text = std::fs::read_to_string(entry?.path())?;
+    for entry in fs::read_dir(format!("/proc/{}/fdinfo", observer.pid())).map_err(told)? {
+        let text = fs::read_to_string(entry.map_err(told)?.path()).map_err(told)?;
         if text.contains("map_id:") {
             let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
             accounted += line
@@ -493,14 +500,15 @@ fn kernel_memory_is_told() -> Result<(), Failed> {
                 .unwrap_or(0);
         }
     }
-    let json: serde_json::Value =
-        serde_json::from_str(&said(&stored, &["status", "--format", "json"])?)?;
-    let told = json["latest"]["settings"]["kernel_bytes"]
-        .as_u64()
-        .unwrap_or(0);
-    let text = said(&stored, &["status"])?;
-    observer.stop_with(Signal::INT)?;
-    let is_near = told > accounted / 10 * 8 && told < accounted / 10 * 12;
+    let json = said(stored, &["status", "--format", "json"])?;
+    let json: serde_json::Value = serde_json::from_str(&json).map_err(|cause| cause.to_string())?;
+    let bytes = json["latest"]["settings"]["kernel_bytes"].as_u64();
+    Ok((accounted, bytes.unwrap_or(0), said(stored, &["status"])?))
+}
+
+fn kernel_memory_is_told() -> Result<(), Failed> {
+    let (accounted, told, text) = &roomy()?.memory;
+    let is_near = *told > accounted / 10 * 8 && *told < accounted / 10 * 12;
     if is_near && text.contains("of the kernel's memory") {
         return Ok(());
     }

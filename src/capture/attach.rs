@@ -18,6 +18,7 @@ use libbpf_rs::{
 use super::{
     Backend, CaptureError, Settings,
     backend::{FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, blind_spot},
+    error::NO_TABLE,
     limits, requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
 };
@@ -49,10 +50,12 @@ fn last_complaint() -> Option<String> {
     if let Some(verdict) = complaints.iter().find_map(|text| verifiers_verdict(text)) {
         return Some(verdict);
     }
+    // What follows only says that nothing could be loaded.
+    let is_about_table = |text: &&String| text.contains(NO_TABLE);
     let last = complaints
-        .into_iter()
-        .rev()
-        .find(|text| text.contains("failed"))?;
+        .iter()
+        .find(is_about_table)
+        .or_else(|| complaints.iter().rev().find(|text| text.contains("failed")))?;
     Some(last.trim_start_matches("libbpf: ").to_owned())
 }
 

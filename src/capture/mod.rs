@@ -133,12 +133,13 @@ impl Capture {
     /// `with_datagrams` also fetches the counts of datagrams, which takes an RCU grace period.
     pub fn take(&mut self, with_datagrams: bool) -> Vec<KernelEvent> {
         let mut datagrams = Vec::new();
-        if with_datagrams {
-            match self.tables.drain(&mut self.attached.skeleton) {
-                Ok(counts) => datagrams = counts,
-                // The counts stay in their table; the next drain fetches them.
-                Err(_) => self.note(LossCause::DrainFailed),
-            }
+        if with_datagrams
+            && let Err(_later) = self
+                .tables
+                .drain(&mut self.attached.skeleton, &mut datagrams)
+        {
+            // The rest stays in its table; a later drain fetches it.
+            self.note(LossCause::DrainFailed);
         }
         // After the tables: a process is reported before it is counted.
         self.ring.consume_raw();

@@ -12,6 +12,10 @@ const volatile __u8 has_connect_result = 0;
  * for each record was measured to cost seven eighths of the whole. */
 const volatile __u32 wake_up_bytes = 262144;
 
+/* Tasks that can be identified at the same time; more than can be in the middle of it on any
+ * machine of sensible size. */
+const volatile __u32 scratch_slot_count = 64;
+
 /* Which of the two tables counts datagrams now; user space flips it and drains the other. */
 volatile __u32 active_datagrams = 0;
 
@@ -30,6 +34,10 @@ volatile __u64 conversations_begun = 0;
 
 /* Set by user space while they come so fast that one may have had to make room before its time. */
 volatile __u32 is_crowded = 0;
+
+/* Connects that did not fit into the ring when they began; user space looks for those that are
+ * still open at the end. */
+volatile __u64 unannounced_connects = 0;
 
 /*
  * Types that only travel through the ring are not in the object's BTF unless something has them.

@@ -39,30 +39,27 @@ static __always_inline void fill_connect_record(struct connect_record *record, _
 	record->reserved = 0;
 }
 
-static __always_inline bool insert_connection(__u64 socket, const struct connection *connection)
-{
-	if (bpf_map_update_elem(&connections, &socket, connection, BPF_ANY) == 0)
-		return true;
-	count_loss(LOSS_CONNECTIONS_FULL, 0);
-	return false;
-}
-
 /* Announces a connection and follows it to its end. Nothing else happens to its socket meanwhile.
  */
 static __always_inline void follow(__u64 socket, struct connection *connection)
 {
 	struct connect_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 
+	connection->is_announced = 0;
 	if (!record) {
-		/* Its end will say it all once more, if that is told. */
-		connection->is_announced = 0;
-		if (!insert_connection(socket, connection))
+		/* Told at its next state, and by its end; unless it has no room there either. */
+		if (bpf_map_update_elem(&connections, &socket, connection, BPF_ANY))
 			count_loss(LOSS_RING_FULL, 0);
+		else
+			__sync_fetch_and_add(&unannounced_connects, 1);
 		return;
 	}
 	connection->is_announced = 1;
 	fill_connect_record(record, socket, connection);
-	record->is_followed = insert_connection(socket, connection);
+	if (bpf_map_update_elem(&connections, &socket, connection, BPF_ANY)) {
+		record->is_followed = 0;
+		count_loss(LOSS_CONNECTIONS_FULL, 0);
+	}
 	bpf_ringbuf_submit(record, wake_up_flags());
 }
 
@@ -81,6 +78,16 @@ static __always_inline void report_connect(__u64 socket, const struct socket_own
 		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
 	announce_sender(&connection.sender, owner);
 	follow(socket, &connection);
+}
+
+/* The ring had no room when the connect began: there may be some by now. */
+static __always_inline void announce_late(__u64 socket, struct connection *connection)
+{
+	struct connect_record record = {};
+
+	fill_connect_record(&record, socket, connection);
+	if (send_record(&record, sizeof(record)))
+		connection->is_announced = 1;
 }
 
 /* A connection is over, one way or another. */
@@ -256,6 +263,8 @@ static __always_inline void report_state(struct sock *sk, int state)
 		connection->source_port = sk->__sk_common.skc_num;
 		if (state == TCP_ESTABLISHED)
 			connection->is_established = 1;
+		if (!connection->is_announced)
+			announce_late(socket, connection);
 		return;
 	}
 	record.error = BPF_CORE_READ(sk, sk_err);

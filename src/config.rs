@@ -111,14 +111,33 @@ pub struct LimitsConfig {
     /// Open connections that the kernel side follows.
     #[serde(deserialize_with = "table_size")]
     pub connections: Option<u32>,
+    /// Threads that are inside a connect call at the same time.
+    #[serde(deserialize_with = "table_size")]
+    pub connecting: Option<u32>,
     /// Datagram contacts that the kernel side keeps between two drains.
     #[serde(deserialize_with = "table_size")]
     pub datagram_contacts: Option<u32>,
-    /// Process images that are remembered.
+    /// Process images that the kernel side remembers.
     #[serde(deserialize_with = "table_size")]
     pub known_processes: Option<u32>,
     /// Exchanges of datagrams of which it is remembered who began.
+    #[serde(deserialize_with = "table_size")]
     pub conversations: Option<u32>,
+    /// Cgroups that the kernel side remembers.
+    #[serde(deserialize_with = "table_size")]
+    pub known_cgroups: Option<u32>,
+    /// Addresses of this host and its containers that the kernel side knows.
+    #[serde(deserialize_with = "table_size")]
+    pub own_addresses: Option<u32>,
+    /// Tasks that are being identified at the same time.
+    #[serde(deserialize_with = "few")]
+    pub identifying: Option<u32>,
+    /// Sums that are held in memory between two flushes.
+    #[serde(deserialize_with = "table_size")]
+    pub contacts: Option<u32>,
+    /// Flows that wait in memory for a database that cannot be written.
+    #[serde(deserialize_with = "table_size")]
+    pub waiting_flows: Option<u32>,
 }
 
 /// `[retention]`.
@@ -219,11 +238,24 @@ fn ring_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>,
 
 fn table_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     const MOST: u32 = 16 * 1024 * 1024;
-    let size = u32::deserialize(deserializer)?;
-    if size == 0 || size > MOST {
+    number_up_to(MOST, deserializer)
+}
+
+/// Each of these takes nine kilobytes.
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    const MOST: u32 = 4_096;
+    number_up_to(MOST, deserializer)
+}
+
+fn number_up_to<'de, D: Deserializer<'de>>(
+    most: u32,
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    if number == 0 || number > most {
         return Err(de::Error::custom(format!(
-            "{size} is not between 1 and {MOST}"
+            "{number} is not between 1 and {most}"
         )));
     }
-    Ok(Some(size))
+    Ok(Some(number))
 }

@@ -39,7 +39,7 @@ pub const PEER_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
 pub const OPEN_PORT: u16 = 20_777;
 
 /// Packets for it reach the peer, which drops them.
-pub(super) const SILENT4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
+pub const SILENT4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
 pub(super) const SILENT6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 3);
 /// A packet filter refuses it, if the laboratory has one.
 pub(super) const FIREWALLED4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);

@@ -16,9 +16,10 @@ use libbpf_rs::{
 };
 
 use super::{
-    Backend, CaptureError, Limits, Settings,
+    Backend, CaptureError, Settings,
     backend::{FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, blind_spot},
-    requirements,
+    error::NO_TABLE,
+    limits, requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
 };
 use crate::model::{BackendFailure, BlindSpot};
@@ -30,6 +31,7 @@ pub(super) struct Attached {
     pub(super) backend: Backend,
     pub(super) failures: Vec<BackendFailure>,
     pub(super) blind_spots: Vec<BlindSpot>,
+    pub(super) kernel_bytes: u64,
     // The hooks of the cgroup backend are tied to it.
     _cgroup: Option<OwnedFd>,
 }
@@ -48,10 +50,12 @@ fn last_complaint() -> Option<String> {
     if let Some(verdict) = complaints.iter().find_map(|text| verifiers_verdict(text)) {
         return Some(verdict);
     }
+    // What follows only says that nothing could be loaded.
+    let is_about_table = |text: &&String| text.contains(NO_TABLE);
     let last = complaints
-        .into_iter()
-        .rev()
-        .find(|text| text.contains("failed"))?;
+        .iter()
+        .find(is_about_table)
+        .or_else(|| complaints.iter().rev().find(|text| text.contains("failed")))?;
     Some(last.trim_start_matches("libbpf: ").to_owned())
 }
 
@@ -124,6 +128,7 @@ fn turn_on(
         .open(storage)
         .map_err(|error| reason("open the BPF object", &error))?;
     configure(&mut open, backend, settings).map_err(|error| reason("set the limits", &error))?;
+    let kernel_bytes = limits::kernel_bytes(&open);
     let mut blind_spots = backend.blind_spots();
     let mut hooks = available(backend.hooks(), &mut blind_spots);
     hooks.extend_from_slice(further_hooks);
@@ -152,6 +157,7 @@ fn turn_on(
         backend,
         failures: Vec::new(),
         blind_spots,
+        kernel_bytes,
         _cgroup: cgroup,
     })
 }
@@ -169,27 +175,11 @@ fn configure(
     backend: Backend,
     settings: &Settings,
 ) -> Result<(), libbpf_rs::Error> {
-    let Limits {
-        ring_bytes,
-        connections,
-        datagram_contacts,
-        known_processes,
-        conversations,
-    } = settings.limits;
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.has_connect_result = u8::from(backend != Backend::Cgroup);
         rodata.include_loopback = u8::from(settings.include_loopback);
-        // A small ring must be read before it is full.
-        rodata.wake_up_bytes = rodata.wake_up_bytes.min(ring_bytes / 4);
     }
-    open.maps.events.set_max_entries(ring_bytes)?;
-    open.maps.connections.set_max_entries(connections)?;
-    open.maps
-        .datagrams_even
-        .set_max_entries(datagram_contacts)?;
-    open.maps.datagrams_odd.set_max_entries(datagram_contacts)?;
-    open.maps.conversations.set_max_entries(conversations)?;
-    open.maps.known_processes.set_max_entries(known_processes)
+    limits::set(open, &settings.limits)
 }
 
 /// The hooks that this kernel has something for; a program for a tracepoint that is not there would

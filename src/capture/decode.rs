@@ -208,6 +208,20 @@ pub(super) fn connection(
     })
 }
 
+/// An entry of the table of connections that was never reported.
+pub(super) fn unannounced(socket: &[u8], value: &[u8]) -> Option<Connect> {
+    let value: types::connection = read(value)?;
+    (value.is_announced == 0).then_some(Connect {
+        id: ConnectionId {
+            socket: u64::from_ne_bytes(socket.try_into().ok()?),
+            started_boot_ns: value.started_boot_ns,
+        },
+        sender: sender(&value.sender),
+        remote: endpoint(&value.remote),
+        is_followed: true,
+    })
+}
+
 /// An entry of a table of datagrams; `None` if it is not about egress.
 pub(super) fn datagrams(
     key: &types::datagram_key,

@@ -2,6 +2,11 @@
 //!
 //! A [`Capture`] belongs to one thread, which calls [`Capture::wait`] and [`Capture::take`] in turn.
 
+#![expect(
+    unsafe_code,
+    reason = "programs write to what is read here at any time"
+)]
+
 mod attach;
 mod backend;
 mod clock;
@@ -9,6 +14,7 @@ mod conversations;
 mod decode;
 mod drain;
 mod error;
+mod limits;
 mod requirements;
 mod skeleton;
 mod skipped;
@@ -24,38 +30,12 @@ pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
     error::CaptureError,
+    limits::Limits,
     requirements::check,
 };
 use crate::model::{
     BackendFailure, BlindSpot, Connect, ConnectionEnd, KernelEvent, LossCause, ProcessKey,
 };
-
-/// Bounds of the kernel's memory, set before anything is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Ring buffer, bytes; a power of two and a multiple of the page size.
-    pub ring_bytes: u32,
-    /// Connections that are followed at the same time.
-    pub connections: u32,
-    /// Contacts by datagram between two drains.
-    pub datagram_contacts: u32,
-    /// Process images that are remembered as sent.
-    pub known_processes: u32,
-    /// Exchanges of datagrams of which it is remembered who began.
-    pub conversations: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            ring_bytes: 16 * 1024 * 1024,
-            connections: 65_536,
-            datagram_contacts: 32_768,
-            known_processes: 32_768,
-            conversations: 65_536,
-        }
-    }
-}
 
 /// What to capture and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +122,11 @@ impl Capture {
         &self.attached.blind_spots
     }
 
+    /// Bytes that the kernel has set aside for the tables and the ring.
+    pub fn kernel_bytes(&self) -> u64 {
+        self.attached.kernel_bytes
+    }
+
     /// Sleeps until many records wait or `timeout` is over.
     pub fn wait(&self, timeout: Duration) {
         // An interrupted wait is over early, and that is all.
@@ -154,12 +139,13 @@ impl Capture {
     pub fn take(&mut self, with_datagrams: bool) -> Vec<KernelEvent> {
         self.conversations.keep_time(&mut self.attached.skeleton);
         let mut datagrams = Vec::new();
-        if with_datagrams {
-            match self.tables.drain(&mut self.attached.skeleton) {
-                Ok(counts) => datagrams = counts,
-                // The counts stay in their table; the next drain fetches them.
-                Err(_) => self.note(LossCause::DrainFailed),
-            }
+        if with_datagrams
+            && let Err(_later) = self
+                .tables
+                .drain(&mut self.attached.skeleton, &mut datagrams)
+        {
+            // The rest stays in its table; a later drain fetches it.
+            self.note(LossCause::DrainFailed);
         }
         // After the tables: a process is reported before it is counted.
         self.ring.consume_raw();
@@ -180,6 +166,35 @@ impl Capture {
             .ok()
             .flatten()?;
         decode::connection(connect, &value, boot_clock().boot_ns())
+    }
+
+    /// Open connections whose connect did not fit into the ring, and that were not reported since.
+    pub fn unannounced(&self) -> Vec<Connect> {
+        let is_any = self
+            .attached
+            .skeleton
+            .maps
+            .bss_data
+            .as_deref()
+            .is_some_and(|bss| {
+                // SAFETY: reads a u64 of the map's shared memory, which programs write at any time.
+                unsafe { (&raw const bss.unannounced_connects).read_volatile() > 0 }
+            });
+        if !is_any {
+            return Vec::new();
+        }
+        let table = &self.attached.skeleton.maps.connections;
+        let mut found: Vec<Connect> = table
+            .keys()
+            .filter_map(|key| {
+                let value = table.lookup(&key, MapFlags::ANY).ok().flatten()?;
+                decode::unannounced(&key, &value)
+            })
+            .collect();
+        // While entries come and go the kernel may begin anew.
+        found.sort_by_key(|connect| (connect.id.socket, connect.id.started_boot_ns));
+        found.dedup_by_key(|connect| connect.id);
+        found
     }
 
     /// Losses since the last call.

@@ -12,7 +12,7 @@ use crate::{
     capture::{self, Limits, Settings},
     cli::{GlobalArgs, parse_duration},
     config::{BackendChoice, Config, ConfigError, LimitsConfig, parse_flush_every},
-    daemon::{self, Plan, Reload, Summary},
+    daemon::{self, Plan, Reload, Summary, WaitingLimits},
     failure::Exit,
     identity::facts,
     pipeline::Scope,
@@ -116,6 +116,7 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Result<Plan
             .or(config.observe.flush_every)
             .unwrap_or(FLUSH_EVERY),
         duration: args.duration,
+        waiting: waiting(&config.limits),
         retention: config.retention.clone(),
         account: account(root, config.service.user.as_deref())?,
     })
@@ -135,9 +136,21 @@ fn limits(config: &LimitsConfig) -> Limits {
     Limits {
         ring_bytes: config.ring_bytes.unwrap_or(usual.ring_bytes),
         connections: config.connections.unwrap_or(usual.connections),
+        connecting: config.connecting.unwrap_or(usual.connecting),
         datagram_contacts: config.datagram_contacts.unwrap_or(usual.datagram_contacts),
         known_processes: config.known_processes.unwrap_or(usual.known_processes),
         conversations: config.conversations.unwrap_or(usual.conversations),
+        known_cgroups: config.known_cgroups.unwrap_or(usual.known_cgroups),
+        own_addresses: config.own_addresses.unwrap_or(usual.own_addresses),
+        identifying: config.identifying.unwrap_or(usual.identifying),
+    }
+}
+
+fn waiting(config: &LimitsConfig) -> WaitingLimits {
+    let usual = WaitingLimits::default();
+    WaitingLimits {
+        contacts: config.contacts.unwrap_or(usual.contacts),
+        flows: config.waiting_flows.unwrap_or(usual.flows),
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use self::{
-    backlog::Backlog,
+    backlog::{Backlog, Flushed},
     controls::Controls,
     signals::{Asked, Signals},
     watchdog::Watchdog,
@@ -36,7 +36,7 @@ use crate::{
     config::{ConfigError, RetentionConfig},
     identity::facts::Account,
     mapping::map_by_present_rules,
-    model::{Batch, SINCE_BOOT, WatchKind, WatchPeriod},
+    model::{SINCE_BOOT, WatchKind, WatchPeriod},
     pipeline::Scope,
     store::{Recorder, Retention, StoreError, WatchPeriodId},
 };
@@ -54,6 +54,8 @@ pub struct Plan {
     pub flush_every: Duration,
     /// When to stop by itself.
     pub duration: Option<Duration>,
+    /// How much may wait in memory to be written.
+    pub waiting: WaitingLimits,
     /// What the database keeps.
     pub retention: RetentionConfig,
     /// Whom to become once the hooks are on.
@@ -62,6 +64,23 @@ pub struct Plan {
 
 /// Makes the plan anew from the configuration as it is now.
 pub type Reread<'a> = &'a mut dyn FnMut() -> Result<Plan, ConfigError>;
+/// Bounds of what waits in memory to be written; what is beyond is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingLimits {
+    /// Sums between two flushes.
+    pub contacts: u32,
+    /// Flows that a database has not taken yet.
+    pub flows: u32,
+}
+
+impl Default for WaitingLimits {
+    fn default() -> Self {
+        Self {
+            contacts: 200_000,
+            flows: 500_000,
+        }
+    }
+}
 
 /// Why observing came to an end that nobody asked for.
 #[derive(Debug, thiserror::Error)]
@@ -146,13 +165,13 @@ struct Waiting {
     controls: Arc<Controls>,
     go: oneshot::Sender<()>,
     ready: oneshot::Receiver<Result<Attached, WatchError>>,
-    batches: mpsc::UnboundedReceiver<Batch>,
+    batches: mpsc::UnboundedReceiver<Flushed>,
 }
 
 struct Watch {
     thread: JoinHandle<()>,
     controls: Arc<Controls>,
-    batches: mpsc::UnboundedReceiver<Batch>,
+    batches: mpsc::UnboundedReceiver<Flushed>,
     attached: Attached,
 }
 
@@ -188,15 +207,23 @@ fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
 }
 
 fn settings(plan: &Plan, attached: &Attached) -> serde_json::Value {
+    let limits = &plan.capture.limits;
     serde_json::json!({
         "include_loopback": plan.scope.include_loopback,
         "full_command_lines": plan.scope.full_command_lines,
         "flush_every_ns": u64::try_from(plan.flush_every.as_nanos()).unwrap_or(u64::MAX),
-        "ring_bytes": plan.capture.limits.ring_bytes,
-        "connections": plan.capture.limits.connections,
-        "datagram_contacts": plan.capture.limits.datagram_contacts,
-        "known_processes": plan.capture.limits.known_processes,
-        "conversations": plan.capture.limits.conversations,
+        "ring_bytes": limits.ring_bytes,
+        "connections": limits.connections,
+        "connecting": limits.connecting,
+        "datagram_contacts": limits.datagram_contacts,
+        "conversations": limits.conversations,
+        "known_processes": limits.known_processes,
+        "known_cgroups": limits.known_cgroups,
+        "own_addresses": limits.own_addresses,
+        "identifying": limits.identifying,
+        "contacts": plan.waiting.contacts,
+        "waiting_flows": plan.waiting.flows,
+        "kernel_bytes": attached.kernel_bytes,
         SINCE_BOOT: attached.since.boot_ns(),
     })
 }
@@ -211,11 +238,11 @@ async fn observe(
     // Before anything is turned on, so that a signal in between ends it in good order.
     let mut signals = Signals::listen()?;
     let mut watch = waiting.start().await?;
-    let period = recorder.begin(&watch_period(plan, &watch.attached))?;
+    let mut period = recorder.begin(&watch_period(plan, &watch.attached))?;
     let mut summary = Summary::new(&watch.attached);
     tell(&summary);
     notify(&[NotifyState::Ready]);
-    let mut backlog = Backlog::default();
+    let mut backlog = Backlog::new(plan.waiting.flows);
     let mut watchdog = Watchdog::of_service(Instant::now().into_std());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -225,9 +252,9 @@ async fn observe(
         select! {
             batch = watch.batches.recv() => match batch {
                 Some(batch) => {
-                    summary.count(&batch);
-                    backlog.push(batch);
-                    summary.store_failure = backlog.write(recorder, period);
+                    summary.count(&batch.batch);
+                    summary.losses += backlog.push(batch);
+                    summary.store_failure = backlog.write(recorder, &mut period);
                     tell(&summary);
                 }
                 None => break,
@@ -300,12 +327,12 @@ impl Watch {
 fn finish(
     watch: Watch,
     recorder: &mut Recorder,
-    period: WatchPeriodId,
+    mut period: WatchPeriodId,
     mut backlog: Backlog,
 ) -> Result<(), DaemonError> {
     let was_asked = watch.controls.should_stop();
     watch.thread.join().map_err(|_| WatchError::Died)?;
-    if let Some(failure) = backlog.write(recorder, period) {
+    if let Some(failure) = backlog.write(recorder, &mut period) {
         return Err(failure.into());
     }
     recorder.end(period, capture::now())?;

@@ -11,15 +11,14 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Plan, Waiting, controls::Controls, namespaces::Namespaces, privileges,
+    Plan, Waiting, backlog::Flushed, controls::Controls, namespaces::Namespaces, privileges,
     privileges::PrivilegeError,
 };
 use crate::{
     capture::{Backend, Capture, CaptureError, boot_clock},
     identity::facts::{Accounts, is_host_file, mount_namespace_of},
     model::{
-        BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage,
-        Timestamp,
+        BackendFailure, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage, Timestamp,
     },
     pipeline::{Pipeline, ProcessFacts},
 };
@@ -57,6 +56,7 @@ pub(super) struct Attached {
     pub(super) failures: Vec<BackendFailure>,
     pub(super) blind_spots: Vec<BlindSpot>,
     pub(super) since: BootClock,
+    pub(super) kernel_bytes: u64,
 }
 
 /// Starts the thread. Told to go, it turns the hooks on, says how that went, sends a batch at each
@@ -103,6 +103,7 @@ fn attach(plan: &Plan) -> Result<(Attached, Watcher), WatchError> {
         failures: capture.failures().to_vec(),
         blind_spots: capture.blind_spots().to_vec(),
         since,
+        kernel_bytes: capture.kernel_bytes(),
     };
     Ok((attached, Watcher::new(plan, capture, since.now())))
 }
@@ -121,9 +122,11 @@ const ROOT: &str = "/";
 impl Watcher {
     fn new(plan: &Plan, capture: Capture, since: Timestamp) -> Self {
         let root = Path::new(ROOT);
+        let mut pipeline = Pipeline::new(plan.scope.clone(), since);
+        pipeline.set_most_contacts(usize::try_from(plan.waiting.contacts).unwrap_or(usize::MAX));
         let mut watcher = Self {
             capture,
-            pipeline: Pipeline::new(plan.scope.clone(), since),
+            pipeline,
             namespaces: Namespaces::new(root),
             accounts: Accounts::of_host(root),
             // Some sandboxes hide their first process from everybody; then this one stands for the host.
@@ -134,7 +137,7 @@ impl Watcher {
         watcher
     }
 
-    fn watch(&mut self, controls: &Controls, batches: &mpsc::UnboundedSender<Batch>) {
+    fn watch(&mut self, controls: &Controls, batches: &mpsc::UnboundedSender<Flushed>) {
         let mut flushed = Instant::now();
         let mut drained = Instant::now();
         loop {
@@ -216,8 +219,11 @@ impl Watcher {
         self.pipeline.set_accounts(self.accounts.names().clone());
     }
 
-    fn flush(&mut self, covered_until: BootClock, is_last: bool) -> Batch {
+    fn flush(&mut self, covered_until: BootClock, is_last: bool) -> Flushed {
         self.refresh_facts();
+        if is_last {
+            self.take_unannounced();
+        }
         self.settle();
         match self.capture.new_skips() {
             0 => {}
@@ -227,7 +233,18 @@ impl Watcher {
         for key in self.pipeline.forgotten() {
             self.capture.forget_process(&key);
         }
-        batch
+        Flushed {
+            batch,
+            stepped_to: self.pipeline.stepped_to(),
+        }
+    }
+
+    /// Connects that never fitted into the ring and are not over: nothing would tell of them any more.
+    fn take_unannounced(&mut self) {
+        let clock = boot_clock();
+        for connect in self.capture.unannounced() {
+            self.tell(KernelEvent::Connect(connect), clock);
+        }
     }
 
     /// Asks the kernel how the connects stand whose outcome is not known.

@@ -153,8 +153,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 
 /// How the time since boot and the time of day stood to each other at one moment.
 ///
-/// Taken anew with each take of events: the time of day may be stepped, and the time since boot
-/// goes on through suspend.
+/// Taken anew for each flush interval: the time of day may be stepped, and the time since boot goes on
+/// through suspend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootClock {
     boot_ns: u64,

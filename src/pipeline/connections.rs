@@ -80,7 +80,10 @@ impl Connections {
             return open.resolve(Outcome::Unknown, at);
         }
         match self.open.insert(socket, open) {
-            Some(mut earlier) => earlier.resolve(Outcome::Unknown, at),
+            Some(mut earlier) => {
+                earlier.tell_by(clock);
+                earlier.resolve(Outcome::Unknown, at)
+            }
             None => Told::default(),
         }
     }
@@ -136,6 +139,7 @@ impl Connections {
     pub(super) fn lost_track_of(&mut self, connect: &Connect, clock: BootClock) -> Told {
         match self.open.remove(&connect.id.socket) {
             Some(mut open) if open.connect.id == connect.id => {
+                open.tell_by(clock);
                 open.resolve(Outcome::Unknown, clock.now())
             }
             other => {
@@ -172,7 +176,13 @@ impl Connections {
 }
 
 impl Open {
+    /// Begin and end are told by one clock, even if the time of day was set in between.
+    fn tell_by(&mut self, clock: BootClock) {
+        self.at = clock.at(self.connect.id.started_boot_ns);
+    }
+
     fn told(&mut self, end: &ConnectionEnd, clock: BootClock) -> Told {
+        self.tell_by(clock);
         let last = clock.at(end.at_boot_ns);
         let age = end
             .at_boot_ns

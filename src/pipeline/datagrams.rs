@@ -111,7 +111,8 @@ impl Unanswered {
                     remote: *remote,
                     outcome: Outcome::Failed,
                     errno: None,
-                    first: balance.first,
+                    // The time of day may have been set back between the two.
+                    first: balance.first.min(balance.last),
                     last: balance.last,
                     attempts,
                     bytes_out: None,

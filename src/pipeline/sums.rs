@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{Destination, Endpoint, Flow, Outcome, Protocol, Sender, Timestamp};
 
-/// Most sums that are kept between two flushes; what is more is counted as lost.
+/// Most sums that are kept between two flushes unless told otherwise; what is more is counted as
+/// lost.
 const MOST_SUMS: usize = 200_000;
 
 /// Some attempts of one sender to one destination with one outcome.
@@ -113,12 +114,26 @@ fn port_of(remote: &Endpoint) -> Option<u16> {
 type Key = (Sender, Endpoint, Outcome, Option<i32>);
 
 /// Sums by sender, destination and outcome; in order, so that a replay writes the same rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sums {
     parts: BTreeMap<Key, Part>,
+    most: usize,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            parts: BTreeMap::new(),
+            most: MOST_SUMS,
+        }
+    }
 }
 
 impl Sums {
+    pub(super) fn set_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Adds to the sum of what is alike; false if there is no room for one more sum.
     pub(super) fn add(&mut self, part: Part) -> bool {
         let key = (part.sender, part.remote, part.outcome, part.errno);
@@ -126,7 +141,7 @@ impl Sums {
             sum.merge(&part);
             return true;
         }
-        if self.parts.len() >= MOST_SUMS {
+        if self.parts.len() >= self.most {
             return false;
         }
         self.parts.insert(key, part);

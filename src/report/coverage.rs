@@ -220,7 +220,8 @@ fn losses(watched: &[&Watched], (since, until): Stretch, excepted: &[Stretch]) -
         let is_left_out = excepted
             .iter()
             .any(|(start, end)| *start <= loss.since && loss.until <= *end);
-        if loss.count == 0 || loss.until < since || loss.since > until || is_left_out {
+        let is_nothing = loss.count == 0 && loss.bytes.unwrap_or(0) == 0;
+        if is_nothing || loss.until < since || loss.since > until || is_left_out {
             continue;
         }
         by_cause

@@ -12,6 +12,7 @@ pub mod explain_text;
 mod facts;
 pub mod gaps;
 mod humane;
+mod lateness;
 mod sanitize;
 pub mod status;
 mod table;

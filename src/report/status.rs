@@ -6,12 +6,14 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     DOCUMENT_VERSION, Detail, FAINT, GOOD, HEADING, Layout, WARNING,
     coverage::{Coverage, Ending, Lost, Watched, coverage_of, losses_of},
     facts::Facts,
     humane::{bytes, count, counted, duration, minute, short_duration},
+    lateness::{not_written_since, write_lateness},
     visible,
 };
 use crate::model::{BackendFailure, BlindSpot, Timestamp, WatchKind, Window};
@@ -62,6 +64,8 @@ pub struct StatusReport {
     pub at: Timestamp,
     /// Pid of the observer that runs, if one does.
     pub observer_pid: Option<u32>,
+    /// Up to when it has written, if it has written nothing for longer than it should have.
+    pub not_written_since: Option<Timestamp>,
     /// The latest watch period of an observer.
     pub latest: Option<WatchStatus>,
     /// Coverage of the last seven days, of the host that was watched last.
@@ -98,7 +102,7 @@ pub struct WatchStatus {
     /// Version of the program.
     pub program_version: String,
     /// Settings that change what is recorded.
-    pub settings: serde_json::Value,
+    pub settings: Value,
     /// What it lost.
     pub losses: Vec<Lost>,
 }
@@ -143,6 +147,7 @@ pub fn status_report(
         version: DOCUMENT_VERSION,
         at,
         observer_pid,
+        not_written_since: latest.and_then(|one| not_written_since(at, one)),
         latest: latest.map(watch_status),
         coverage: latest.map(|one| coverage_of(&one.period.host, watched, None, &window, &[])),
         partial: observed
@@ -217,7 +222,8 @@ fn write_observer(report: &StatusReport, out: &mut dyn Write) -> io::Result<()> 
             writeln!(
                 out,
                 "{GOOD}running{GOOD:#}, pid {pid}, since {since} ({age})"
-            )
+            )?;
+            write_lateness(report.at, report.not_written_since, out)
         }
         (Some(pid), _) => writeln!(out, "{GOOD}starting{GOOD:#}, pid {pid}"),
         (None, Some(latest)) => {
@@ -246,6 +252,11 @@ fn facts_of(report: &StatusReport) -> Facts {
             );
         }
         facts.add("Host", latest.host.clone());
+        let kernel = latest.settings.get("kernel_bytes").and_then(Value::as_u64);
+        facts.add_if(
+            "Tables",
+            kernel.map(|sum| format!("{} of the kernel's memory", bytes(sum))),
+        );
     }
     let database = &report.database;
     let growth = match database.bytes_per_day {

@@ -1,6 +1,11 @@
 //! `status` and `prune`: the health of the observer and of its database.
 
+use std::path::Path;
+
 use egress_baseline::{
+    capture,
+    config::{Config, LimitsConfig},
+    daemon::WaitingLimits,
     model::{BackendFailure, BlindSpot, Loss, LossCause, Timestamp, WatchKind, WatchPeriod},
     report::{
         Layout,
@@ -33,7 +38,7 @@ fn watched(id: i64, started: &str, covered_until: &str, ended: Option<&str>) -> 
                 code: "raw-sockets".to_owned(),
                 text: "raw and packet sockets are not seen".to_owned(),
             }],
-            settings: Value::Null,
+            settings: serde_json::json!({"kernel_bytes": 47_100_000}),
             source: None,
             started: at(started),
             covered_until: at(covered_until),
@@ -84,6 +89,7 @@ fn a_running_observer_is_told_with_gaps_losses_and_what_it_does_not_see() {
     Backend   cgroup
               not kprobe: attach `tcp_v4_connect`: no kprobes in this kernel
     Host      web1
+    Tables    47 MB of the kernel's memory
     Database  /var/lib/egress-baseline/flows.db, 12 MB, grows 1.1 MB a day
     Rows      12,345 flows (800 in the last day), 0 process images, 0 rollups
     Learned   14 applications with 132 destinations on 1 host
@@ -103,6 +109,18 @@ fn what_a_running_observer_has_not_written_yet_is_no_gap() {
     running.is_running = true;
     let text = status_text(Some(4711), &[running]);
     assert!(!text.contains("gap"), "{text}");
+}
+
+#[test]
+fn an_observer_that_cannot_write_is_told_as_such() {
+    let mut running = watched(1, "2026-11-22T11:00:00Z", "2026-11-22T11:59:45Z", None);
+    running.is_running = true;
+    running.period.settings = serde_json::json!({"flush_every_ns": 10_000_000_000_u64});
+    let text = status_text(Some(4711), &[running.clone()]);
+    assert!(!text.contains("nothing was written"), "{text}");
+    running.period.covered_until = at("2026-11-22T11:50:05Z");
+    let text = status_text(Some(4711), &[running]);
+    assert!(text.contains("nothing was written for 10 min"), "{text}");
 }
 
 #[test]
@@ -213,6 +231,31 @@ fn the_documented_configuration_is_accepted() {
 }
 
 #[test]
+fn the_documented_limits_are_those_that_hold_if_nothing_is_said() {
+    let document = include_str!("../../docs/configuration.md");
+    let (_, rest) = document.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let said = Config::parse(example, Path::new("c.toml"))
+        .expect("the example")
+        .limits;
+    let (kernel, waiting) = (capture::Limits::default(), WaitingLimits::default());
+    let held = LimitsConfig {
+        ring_bytes: Some(kernel.ring_bytes),
+        connections: Some(kernel.connections),
+        connecting: Some(kernel.connecting),
+        datagram_contacts: Some(kernel.datagram_contacts),
+        conversations: Some(kernel.conversations),
+        known_processes: Some(kernel.known_processes),
+        known_cgroups: Some(kernel.known_cgroups),
+        own_addresses: Some(kernel.own_addresses),
+        identifying: Some(kernel.identifying),
+        contacts: Some(waiting.contacts),
+        waiting_flows: Some(waiting.flows),
+    };
+    assert_eq!(said, held);
+}
+
+#[test]
 fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
     let place = Place::with(OBSERVED);
     for (content, complaint) in [
@@ -233,6 +276,14 @@ fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
             "[limits]\nring_bytes = 100000\n",
             "error: c.toml:2: `ring_bytes`: 100000 is no power of two between 65536 and \
              1073741824\n",
+        ),
+        (
+            "[limits]\nown_addresses = 0\n",
+            "error: c.toml:2: `own_addresses`: 0 is not between 1 and 16777216\n",
+        ),
+        (
+            "[limits]\nidentifying = 5000\n",
+            "error: c.toml:2: `identifying`: 5000 is not between 1 and 4096\n",
         ),
         (
             "[observe\n",

@@ -602,35 +602,6 @@ fn numbers_of_kernel_workers_make_no_applications() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_makes_no_negative_time() {
-    let mut pipeline = pipeline();
-    let connect = connect(1, 10);
-    pipeline.take(
-        KernelEvent::Connect(connect.clone()),
-        clock(11),
-        ProcessFacts::default(),
-    );
-    let back = BootClock::new(
-        20 * SECOND,
-        Timestamp::from_unix_ns(BOOT - 3_600_000_000_000),
-    );
-    let end = ConnectionEnd {
-        is_over: true,
-        is_established: true,
-        ..look(&connect, 20)
-    };
-    pipeline.take(
-        KernelEvent::ConnectionEnd(end),
-        back,
-        ProcessFacts::default(),
-    );
-    pipeline.lose(LossCause::RingFull, 1, None);
-    let batch = pipeline.flush(back, true);
-    assert_eq!(batch.flows[0].flow.duration.unwrap().as_secs(), 0);
-    assert!(batch.losses[0].since <= batch.losses[0].until);
-}
-
-#[test]
 fn a_recorded_event_survives_being_written_and_read() {
     let events = [
         KernelEvent::Process(Box::new(image(SHELL, b"/tmp/\xff\n"))),

@@ -21,7 +21,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{answers, scene};
+use super::{answers, changes, load, scene};
 
 /// What a child says on standard output, in one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,6 +74,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-memfd", kind] => from_memory(kind),
         ["--part-deleted", kind] => without_a_file(&isolation, kind),
         ["--part-deep", levels, length, kind] => from_the_depth(levels, length, kind),
+        ["--part-change", rest @ ..] => changes::play(&isolation, rest),
+        ["--part-load", rest @ ..] => load::play(rest),
         ["--part-scene", rest @ ..] => scene::play(rest),
         other => Report::Broken(format!("there is no part {other:?}")),
     };

@@ -5,14 +5,19 @@
 //! `EGRESS_TEST_REQUIRE` a list of what must not be left untried, such as `io_uring,mptcp`.
 
 mod answers;
+mod changes;
 mod child;
 mod churn;
 mod contexts;
 mod dump;
+mod exact;
+mod faults;
 mod hosts;
 mod identity;
 mod kinds;
+mod layouts;
 mod lifecycle;
+mod load;
 mod observer;
 mod real_traffic;
 mod requirements;
@@ -20,6 +25,7 @@ mod scene;
 mod scenes;
 mod service;
 mod session;
+mod stored;
 mod workshop;
 
 use std::{
@@ -57,7 +63,11 @@ fn main() -> ExitCode {
         identity::trials(),
         contexts::trials(),
         lifecycle::trials(),
+        changes::trials(),
+        exact::trials(),
+        faults::trials(),
         hosts::trials(),
+        layouts::trials(),
         real_traffic::trials(),
         service::trials(),
     ]

@@ -127,7 +127,8 @@ pub(crate) fn run_to_end(exe: &Path, command: &mut Command) -> Result<Run, Strin
     finish(exe, argv, child)
 }
 
-fn finish(exe: &Path, argv: Vec<OsString>, child: Child) -> Result<Run, String> {
+/// Waits for the end of a process and its report.
+pub(crate) fn finish(exe: &Path, argv: Vec<OsString>, child: Child) -> Result<Run, String> {
     let pid = child.id();
     let output = child
         .wait_with_output()

@@ -3,6 +3,7 @@
 //! Every flow is made inside a network namespace that leads nowhere: [`Lab`] builds one, and
 //! [`Isolation`] is the proof, without which nothing here sends.
 
+mod available;
 mod icmp;
 mod isolation;
 mod kind;
@@ -18,6 +19,7 @@ mod tcp;
 mod udp;
 mod udp_paths;
 
+pub use available::lacking_module;
 pub use isolation::{Isolation, NotIsolated};
 pub use kind::{Expected, Group, Kind, Made, NotMade, Scope, kind_named, kinds};
 pub use lab::{

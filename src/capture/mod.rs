@@ -11,6 +11,7 @@ mod error;
 mod requirements;
 mod skeleton;
 mod skipped;
+mod surroundings;
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
 
@@ -22,6 +23,7 @@ pub use self::{
     clock::{boot_clock, now},
     error::CaptureError,
     requirements::check,
+    surroundings::{Surroundings, kernel_release, surroundings},
 };
 use crate::model::{
     BackendFailure, BlindSpot, Connect, ConnectionEnd, KernelEvent, LossCause, ProcessKey,

@@ -5,10 +5,13 @@
 //! by `backlog`, which counts what it drops.
 
 mod backlog;
+mod canaries;
 mod namespaces;
 mod privileges;
+mod selfcheck;
 mod summary;
 mod watcher;
+mod while_watching;
 
 use std::{
     path::PathBuf,
@@ -28,8 +31,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use self::{backlog::Backlog, watcher::Attached};
-pub use self::{summary::Summary, watcher::WatchError};
+use self::{backlog::Backlog, canaries::Canaries, selfcheck::SelfChecking};
+pub use self::{
+    summary::Summary,
+    watcher::{Attached, WatchError},
+    while_watching::watch_while,
+};
 use crate::{
     capture,
     config::RetentionConfig,
@@ -54,6 +61,8 @@ pub struct Plan {
     pub duration: Option<Duration>,
     /// What the database keeps.
     pub retention: RetentionConfig,
+    /// Whether the quick part of the self-check is run once the hooks are on.
+    pub self_check: bool,
 }
 
 /// Why observing came to an end that nobody asked for.
@@ -163,6 +172,8 @@ async fn observe(
     let mut summary = Summary::new(&watch.attached);
     tell(&summary);
     notify(&[NotifyState::Ready]);
+    let mut canaries = Canaries::of_this_program();
+    let mut check = SelfChecking::begin(plan, &watch.attached);
     let mut backlog = Backlog::default();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -171,7 +182,8 @@ async fn observe(
     loop {
         select! {
             batch = watch.batches.recv() => match batch {
-                Some(batch) => {
+                Some(mut batch) => {
+                    check.take(canaries.taken_out_of(&mut batch), &batch);
                     summary.count(&batch);
                     backlog.push(batch);
                     summary.store_failure = backlog.write(recorder, period);
@@ -184,6 +196,7 @@ async fn observe(
             () = sleep_until(deadline), if !watch.is_stopping() => watch.stop(),
             _ = tick.tick() => {
                 notify(&[NotifyState::Watchdog]);
+                check.go_on(recorder, period, &mut summary);
                 tell(&summary);
                 if retention_due <= Instant::now() {
                     retention_due = Instant::now() + RETENTION_EVERY;
@@ -192,6 +205,8 @@ async fn observe(
             }
         }
     }
+    check.end(recorder, period, &mut summary);
+    tell(&summary);
     finish(watch, recorder, period, backlog)
 }
 

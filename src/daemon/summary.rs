@@ -3,7 +3,7 @@
 use super::watcher::Attached;
 use crate::{
     capture::Backend,
-    model::{BackendFailure, Batch, BlindSpot},
+    model::{BackendFailure, Batch, BlindSpot, SelfCheck},
     store::{Pruned, StoreError},
 };
 
@@ -26,6 +26,8 @@ pub struct Summary {
     pub store_failure: Option<StoreError>,
     /// What retention dropped when it was last applied.
     pub retention: Option<Result<Pruned, StoreError>>,
+    /// What the self-check found, once it is over.
+    pub self_check: Option<SelfCheck>,
 }
 
 impl Summary {
@@ -39,6 +41,7 @@ impl Summary {
             losses: 0,
             store_failure: None,
             retention: None,
+            self_check: None,
         }
     }
 

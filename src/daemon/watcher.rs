@@ -49,11 +49,15 @@ pub enum WatchError {
 
 /// Hooks that were turned on.
 #[derive(Debug)]
-pub(super) struct Attached {
-    pub(super) backend: Backend,
-    pub(super) failures: Vec<BackendFailure>,
-    pub(super) blind_spots: Vec<BlindSpot>,
-    pub(super) since: Timestamp,
+pub struct Attached {
+    /// The backend.
+    pub backend: Backend,
+    /// Backends that were tried before it.
+    pub failures: Vec<BackendFailure>,
+    /// What it cannot see on this kernel.
+    pub blind_spots: Vec<BlindSpot>,
+    /// When all of them were on.
+    pub since: Timestamp,
 }
 
 type Ready = oneshot::Sender<Result<Attached, WatchError>>;

@@ -7,13 +7,16 @@
 pub mod applications;
 pub mod applications_text;
 pub mod coverage;
+pub mod doctor;
 pub mod explain;
 pub mod explain_text;
 mod facts;
 mod humane;
 mod sanitize;
+pub mod self_check;
 pub mod status;
 mod table;
+mod wrap;
 
 use std::io::{self, Write};
 

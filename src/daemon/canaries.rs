@@ -15,12 +15,14 @@ const AFTERMATH: Duration = Duration::from_secs(10);
 
 /// What this program's canaries are known by.
 ///
-/// The program never sends anything itself, so what root runs of it in another network namespace is
-/// a canary, of this observer's self-check or of a `doctor` beside it. Who could imitate that is root
-/// on this host, and in no container: the file must be the host's own.
+/// The program never sends anything itself, so what root, or the observer's own user, runs of it in
+/// another network namespace is a canary, of this observer's self-check or of a `doctor` beside it.
+/// Who could imitate that could stop the observer as well, and is in no container: the file must be
+/// the host's own.
 #[derive(Debug)]
 pub(super) struct Canaries {
     exe: Option<String>,
+    user: u32,
     network_namespace: Option<u32>,
     /// Network namespaces in which canaries were, and when the last was.
     places: BTreeMap<u32, Timestamp>,
@@ -30,6 +32,7 @@ impl Canaries {
     pub(super) fn of_this_program() -> Self {
         Self {
             exe: Program::own().ok().map(|program| program.exe()),
+            user: rustix::process::getuid().as_raw(),
             network_namespace: network_namespace_of(Path::new("/"), std::process::id()),
             places: BTreeMap::new(),
         }
@@ -79,7 +82,7 @@ impl Canaries {
             && !exe.is_foreign
             && !exe.is_memfd
             && !exe.is_truncated
-            && process.uid == Some(0)
+            && process.uid.is_some_and(|uid| uid == 0 || uid == self.user)
             && namespaces.net != own_namespace
     }
 }
@@ -115,6 +118,7 @@ mod tests {
     fn canaries() -> Canaries {
         Canaries {
             exe: Some(OWN.to_owned()),
+            user: 990,
             network_namespace: Some(HOST),
             places: BTreeMap::new(),
         }
@@ -125,8 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn only_this_very_program_run_by_root_in_another_network_is_a_canary() {
+    fn only_this_very_program_in_another_network_is_a_canary() {
         assert!(is_canary(&process(OWN, 0, 1)));
+        assert!(is_canary(&process(OWN, 990, 1)));
         assert!(!is_canary(&process(OWN, 0, HOST)));
         assert!(!is_canary(&process(OWN, 1_000, 1)));
         assert!(!is_canary(&process("/usr/bin/curl", 0, 1)));

@@ -31,7 +31,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use self::{backlog::Backlog, canaries::Canaries, selfcheck::SelfChecking};
+use self::{backlog::Backlog, selfcheck::SelfChecking};
 pub use self::{
     summary::Summary,
     watcher::{Attached, WatchError},
@@ -105,13 +105,15 @@ const TICK: Duration = Duration::from_millis(500);
 pub fn run(plan: &Plan, tell: &mut dyn FnMut(&Summary)) -> Result<(), DaemonError> {
     // First, so that a database is not made for nothing.
     capture::check().map_err(WatchError::from)?;
+    // A thread has the privileges of the one that starts it.
+    let check = SelfChecking::prepare(plan);
     let mut recorder = Recorder::open_for_observer(&plan.database)?;
     map_by_present_rules(&mut recorder)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(DaemonError::Runtime)?
-        .block_on(observe(plan, &mut recorder, tell))
+        .block_on(observe(plan, check, &mut recorder, tell))
 }
 
 struct Watch {
@@ -162,6 +164,7 @@ fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
 
 async fn observe(
     plan: &Plan,
+    mut check: SelfChecking,
     recorder: &mut Recorder,
     tell: &mut dyn FnMut(&Summary),
 ) -> Result<(), DaemonError> {
@@ -172,8 +175,7 @@ async fn observe(
     let mut summary = Summary::new(&watch.attached);
     tell(&summary);
     notify(&[NotifyState::Ready]);
-    let mut canaries = Canaries::of_this_program();
-    let mut check = SelfChecking::begin(plan, &watch.attached);
+    check.begin(&watch.attached);
     let mut backlog = Backlog::default();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -183,7 +185,7 @@ async fn observe(
         select! {
             batch = watch.batches.recv() => match batch {
                 Some(mut batch) => {
-                    check.take(canaries.taken_out_of(&mut batch), &batch);
+                    check.take_out_of(&mut batch);
                     summary.count(&batch);
                     backlog.push(batch);
                     summary.store_failure = backlog.write(recorder, period);

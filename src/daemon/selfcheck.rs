@@ -1,19 +1,19 @@
 //! The quick part of the self-check, which runs beside a new observer.
 //!
-//! Its canaries are made by a thread that is started before the observer has anything else to do; what
-//! comes of them is judged when it was recorded, by the same hooks as everything else.
+//! Its canaries are made by a thread that ends with it; what comes of them is judged when it was
+//! recorded, by the same hooks as everything else.
 
 use std::{
-    sync::mpsc::{self, Receiver, TryRecvError},
+    sync::mpsc::{self, Receiver, Sender, TryRecvError},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Plan, Summary, watcher::Attached};
+use super::{Plan, Summary, canaries::Canaries, watcher::Attached};
 use crate::{
     canary::{Lab, LabError},
     capture,
-    model::{Batch, FlowRecord, SelfCheck, Verdict},
+    model::{Batch, SelfCheck, Verdict},
     proof::{Ledger, Observed, Program, Proved, Trial, make_all, prove, quick_kinds},
     store::{Recorder, WatchPeriodId},
 };
@@ -28,23 +28,45 @@ struct Sung {
     network_namespace: u32,
 }
 
-/// The self-check of a new observer, from its begin until it is in the store.
+/// The self-check of a new observer, from before its hooks are on until it is in the store; and what
+/// keeps canaries, whosever they are, from being learned.
 pub(super) struct SelfChecking {
+    canaries: Canaries,
+    waiting: Option<Singers>,
     running: Option<RunningCheck>,
     unsaved: Option<SelfCheck>,
 }
 
+/// A thread that lets the canaries sing once it is told to; it ends if it never will be.
+struct Singers {
+    go: Sender<()>,
+    sung: Receiver<Result<Sung, String>>,
+}
+
 impl SelfChecking {
-    /// Lets the canaries sing, if the plan wants it.
-    pub(super) fn begin(plan: &Plan, attached: &Attached) -> Self {
+    /// Starts the thread that makes the canaries, if the plan wants them: it needs privileges that
+    /// the observer itself may give up.
+    pub(super) fn prepare(plan: &Plan) -> Self {
         Self {
-            running: plan.self_check.then(|| RunningCheck::begin(attached)),
+            canaries: Canaries::of_this_program(),
+            waiting: plan.self_check.then(Singers::start),
+            running: None,
             unsaved: None,
         }
     }
 
-    /// Takes in what was recorded of canaries.
-    pub(super) fn take(&mut self, flows: Vec<FlowRecord>, batch: &Batch) {
+    /// The hooks are on: lets the canaries sing.
+    pub(super) fn begin(&mut self, attached: &Attached) {
+        self.running = self.waiting.take().map(|singers| {
+            // A thread that could not be started is told of when it is asked.
+            let _is_gone = singers.go.send(()).is_err();
+            RunningCheck::of(attached, singers.sung)
+        });
+    }
+
+    /// Takes canary flows out of what was recorded.
+    pub(super) fn take_out_of(&mut self, batch: &mut Batch) {
+        let flows = self.canaries.taken_out_of(batch);
         if let Some(running) = &mut self.running {
             running.ledger.take(flows, &batch.retracted);
         }
@@ -93,27 +115,33 @@ impl SelfChecking {
 
 /// A self-check that is not over.
 struct RunningCheck {
-    backend: String,
     observed: Observed,
     singers: Receiver<Result<Sung, String>>,
     sung: Option<(Sung, Instant)>,
     ledger: Ledger,
 }
 
-impl RunningCheck {
-    /// Lets the canaries sing.
-    fn begin(attached: &Attached) -> Self {
-        let (sender, singers) = mpsc::channel();
+impl Singers {
+    fn start() -> Self {
+        let (go, told_to_go) = mpsc::channel();
+        let (sender, sung) = mpsc::channel();
         let spawned = thread::Builder::new()
             .name("self-check".to_owned())
             .spawn(move || {
-                // An observer that has ended meanwhile does not want to know.
-                drop(sender.send(sing()));
+                if told_to_go.recv().is_ok() {
+                    // An observer that has ended meanwhile does not want to know.
+                    drop(sender.send(sing()));
+                }
             });
-        // Without a thread the sender is gone, which is told when it is asked.
+        // Without a thread its ends of both channels are gone.
         drop(spawned);
+        Self { go, sung }
+    }
+}
+
+impl RunningCheck {
+    fn of(attached: &Attached, singers: Receiver<Result<Sung, String>>) -> Self {
         Self {
-            backend: attached.backend.name().to_owned(),
             observed: Observed {
                 backend: attached.backend.name().to_owned(),
                 blind_spots: attached.blind_spots.clone(),
@@ -192,7 +220,7 @@ impl RunningCheck {
         SelfCheck {
             at: capture::now(),
             kernel: Some(capture::kernel_release()),
-            backend: self.backend.clone(),
+            backend: self.observed.backend.clone(),
             obstacle: None,
             kinds: Vec::new(),
         }

@@ -7,6 +7,7 @@
 mod child;
 mod churn;
 mod contexts;
+mod doctor;
 mod dump;
 mod hosts;
 mod identity;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         identity::trials(),
         contexts::trials(),
         lifecycle::trials(),
+        doctor::trials(),
         hosts::trials(),
         real_traffic::trials(),
     ]

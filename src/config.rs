@@ -85,6 +85,8 @@ pub struct ObserveConfig {
     /// How often flows are written.
     #[serde(deserialize_with = "flush_every")]
     pub flush_every: Option<Duration>,
+    /// Whether canary flows prove at the start that flows are seen.
+    pub self_check: Option<bool>,
 }
 
 /// Which set of kernel hooks is asked for.

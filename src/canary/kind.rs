@@ -272,6 +272,11 @@ impl Kind {
         self.target.port
     }
 
+    /// Whether both ends must have TCP Fast Open switched on for it.
+    pub(super) fn needs_fast_open(&self) -> bool {
+        self.name.starts_with("tcp-fastopen")
+    }
+
     /// What must be recorded of it, where flows of its scope are recorded.
     pub fn expected(&self) -> Option<Expected> {
         if self.scope == Scope::NoFlow {

@@ -4,6 +4,7 @@
 //! [`Isolation`] is the proof, without which nothing here sends.
 
 mod apart;
+mod available;
 mod icmp;
 mod isolation;
 mod kind;
@@ -20,6 +21,7 @@ mod udp;
 mod udp_paths;
 
 pub use apart::{await_child, fork_and_run, with_own_mounts};
+pub use available::lacking_module;
 pub use isolation::{Isolation, NotIsolated};
 pub use kind::{Expected, Group, Kind, Made, NotMade, Scope, kind_named, kinds};
 pub use lab::{

@@ -18,6 +18,7 @@ mod limits;
 mod requirements;
 mod skeleton;
 mod skipped;
+mod surroundings;
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
 
@@ -32,6 +33,7 @@ pub use self::{
     error::CaptureError,
     limits::Limits,
     requirements::check,
+    surroundings::{Surroundings, kernel_release, surroundings},
 };
 use crate::model::{
     BackendFailure, BlindSpot, Connect, ConnectionEnd, KernelEvent, LossCause, ProcessKey,

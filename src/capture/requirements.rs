@@ -6,7 +6,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::CaptureError;
 
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Loading: CAP_BPF; reading kernel memory: CAP_PERFMON, without which the kernel answers a
 /// misleading EINVAL; the cgroup programs: CAP_NET_ADMIN. CAP_SYS_ADMIN stands for all of them.

@@ -15,8 +15,9 @@ use crate::{
     daemon::{self, Plan, Reload, Summary, WaitingLimits},
     failure::Exit,
     identity::facts,
+    model::Verdict,
     pipeline::Scope,
-    report::{counted, visible},
+    report::{counted, self_check::finding, visible},
 };
 
 /// Arguments of `observe`.
@@ -84,7 +85,11 @@ pub fn run(args: &ObserveArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Result<Plan, ConfigError> {
+pub(super) fn plan(
+    args: &ObserveArgs,
+    global: &GlobalArgs,
+    config: &Config,
+) -> Result<Plan, ConfigError> {
     let root = Path::new(ROOT);
     let wanted = args
         .backend
@@ -119,6 +124,7 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Result<Plan
         waiting: waiting(&config.limits),
         retention: config.retention.clone(),
         account: account(root, config.service.user.as_deref())?,
+        self_check: config.observe.self_check.unwrap_or(true),
     })
 }
 
@@ -162,6 +168,7 @@ struct Voice {
     is_terminal: bool,
     since: Option<Instant>,
     trouble: Option<String>,
+    has_told_check: bool,
     last: Option<String>,
 }
 
@@ -173,6 +180,7 @@ impl Voice {
             is_terminal: io::stderr().is_terminal(),
             since: None,
             trouble: None,
+            has_told_check: false,
             last: None,
         }
     }
@@ -196,11 +204,28 @@ impl Voice {
         if let Some(reload) = &summary.reload {
             self.tell_reload(reload);
         }
+        self.tell_check(summary);
         let line = self.state(summary);
         if self.is_terminal && !self.is_quiet && self.last.as_ref() != Some(&line) {
             self.write(&format!("\r\x1b[K{line}"));
         }
         self.last = Some(line);
+    }
+
+    /// Once: what canary flows proved.
+    fn tell_check(&mut self, summary: &Summary) {
+        let Some(check) = summary.self_check.as_ref().filter(|_| !self.has_told_check) else {
+            return;
+        };
+        self.has_told_check = true;
+        let (start, text) = (self.line_start(), finding(check));
+        let text = visible(&text);
+        match check.count(Verdict::Missed) {
+            0 => self.line(&format!("{start}self-check: {text}")),
+            _ => self.write(&format!(
+                "{start}warning: self-check: {text}: see `egress-baseline status`\n"
+            )),
+        }
     }
 
     fn tell_trouble(&mut self, summary: &Summary) {

@@ -5,14 +5,17 @@
 //! by `backlog`, which counts what it drops.
 
 mod backlog;
+mod canaries;
 mod controls;
 mod namespaces;
 mod privileges;
 mod reload;
+mod selfcheck;
 mod signals;
 mod summary;
 mod watchdog;
 mod watcher;
+mod while_watching;
 
 use std::{path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 
@@ -26,11 +29,17 @@ use tokio::{
 use self::{
     backlog::{Backlog, Flushed},
     controls::Controls,
+    selfcheck::SelfChecking,
     signals::{Asked, Signals},
     watchdog::Watchdog,
-    watcher::Attached,
 };
-pub use self::{privileges::PrivilegeError, reload::Reload, summary::Summary, watcher::WatchError};
+pub use self::{
+    privileges::PrivilegeError,
+    reload::Reload,
+    summary::Summary,
+    watcher::{Attached, WatchError},
+    while_watching::watch_while,
+};
 use crate::{
     capture,
     config::{ConfigError, RetentionConfig},
@@ -60,10 +69,13 @@ pub struct Plan {
     pub retention: RetentionConfig,
     /// Whom to become once the hooks are on.
     pub account: Option<Account>,
+    /// Whether the quick part of the self-check is run once the hooks are on.
+    pub self_check: bool,
 }
 
 /// Makes the plan anew from the configuration as it is now.
 pub type Reread<'a> = &'a mut dyn FnMut() -> Result<Plan, ConfigError>;
+
 /// Bounds of what waits in memory to be written; what is beyond is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingLimits {
@@ -134,16 +146,23 @@ pub fn run(
 ) -> Result<(), DaemonError> {
     // First, so that a database is not made for nothing.
     capture::check().map_err(WatchError::from)?;
-    // A thread has the privileges of the one that starts it: this one needs those that are given
-    // up below, and waits until the store is open.
+    // A thread has the privileges of the one that starts it: these need what is given up below. The
+    // one of the hooks waits until the store is open, that of the check until they are on.
     let waiting = watcher::spawn(&plan)?;
+    let check = SelfChecking::prepare(&plan);
     let mut recorder = open_store(&plan)?;
     map_by_present_rules(&mut recorder)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(DaemonError::Runtime)?
-        .block_on(observe(&mut plan, waiting, &mut recorder, reread, tell))
+        .block_on(observe(
+            &mut plan,
+            (waiting, check),
+            &mut recorder,
+            reread,
+            tell,
+        ))
 }
 
 /// Opens the database and leaves this thread without privileges. Where another user is to own the
@@ -230,7 +249,7 @@ fn settings(plan: &Plan, attached: &Attached) -> serde_json::Value {
 
 async fn observe(
     plan: &mut Plan,
-    waiting: Waiting,
+    (waiting, mut check): (Waiting, SelfChecking),
     recorder: &mut Recorder,
     mut reread: Option<Reread<'_>>,
     tell: &mut dyn FnMut(&Summary),
@@ -242,6 +261,7 @@ async fn observe(
     let mut summary = Summary::new(&watch.attached);
     tell(&summary);
     notify(&[NotifyState::Ready]);
+    check.begin(&watch.attached);
     let mut backlog = Backlog::new(plan.waiting.flows);
     let mut watchdog = Watchdog::of_service(Instant::now().into_std());
     let mut tick = interval(TICK);
@@ -251,9 +271,10 @@ async fn observe(
     loop {
         select! {
             batch = watch.batches.recv() => match batch {
-                Some(batch) => {
-                    summary.count(&batch.batch);
-                    summary.losses += backlog.push(batch);
+                Some(mut flushed) => {
+                    check.take_out_of(&mut flushed.batch);
+                    summary.count(&flushed.batch);
+                    summary.losses += backlog.push(flushed);
                     summary.store_failure = backlog.write(recorder, &mut period);
                     tell(&summary);
                 }
@@ -275,6 +296,7 @@ async fn observe(
                 if watchdog.is_well(watch.controls.beats(), Instant::now().into_std()) {
                     notify(&[NotifyState::Watchdog]);
                 }
+                check.go_on(recorder, period, &mut summary);
                 tell(&summary);
                 if retention_due <= Instant::now() {
                     retention_due = Instant::now() + RETENTION_EVERY;
@@ -283,6 +305,8 @@ async fn observe(
             }
         }
     }
+    check.end(recorder, period, &mut summary);
+    tell(&summary);
     finish(watch, recorder, period, backlog)
 }
 

@@ -3,7 +3,7 @@
 use super::{reload::Reload, watcher::Attached};
 use crate::{
     capture::Backend,
-    model::{BackendFailure, Batch, BlindSpot},
+    model::{BackendFailure, Batch, BlindSpot, SelfCheck},
     store::{Pruned, StoreError},
 };
 
@@ -28,6 +28,8 @@ pub struct Summary {
     pub retention: Option<Result<Pruned, StoreError>>,
     /// What came of reading the configuration again, told once.
     pub reload: Option<Reload>,
+    /// What the self-check found, once it is over.
+    pub self_check: Option<SelfCheck>,
 }
 
 impl Summary {
@@ -42,6 +44,7 @@ impl Summary {
             store_failure: None,
             retention: None,
             reload: None,
+            self_check: None,
         }
     }
 

@@ -51,12 +51,17 @@ pub enum WatchError {
 
 /// Hooks that were turned on.
 #[derive(Debug)]
-pub(super) struct Attached {
-    pub(super) backend: Backend,
-    pub(super) failures: Vec<BackendFailure>,
-    pub(super) blind_spots: Vec<BlindSpot>,
-    pub(super) since: BootClock,
-    pub(super) kernel_bytes: u64,
+pub struct Attached {
+    /// The backend.
+    pub backend: Backend,
+    /// Backends that were tried before it.
+    pub failures: Vec<BackendFailure>,
+    /// What it cannot see on this kernel.
+    pub blind_spots: Vec<BlindSpot>,
+    /// When all of them were on.
+    pub since: BootClock,
+    /// What its tables take of the kernel's memory.
+    pub kernel_bytes: u64,
 }
 
 /// Starts the thread. Told to go, it turns the hooks on, says how that went, sends a batch at each

@@ -4,6 +4,7 @@
 
 mod application;
 mod batch;
+mod check;
 mod contact;
 mod coverage;
 mod destination;
@@ -17,6 +18,7 @@ mod time;
 
 pub use application::{Application, Context};
 pub use batch::{Batch, FlowRecord, Ticket};
+pub use check::{CheckedKind, SeenAs, SelfCheck, Verdict};
 pub use contact::{Contact, SamplingUnit, Tally};
 pub use coverage::{
     BackendFailure, BlindSpot, ImportSource, Loss, LossCause, SINCE_BOOT, WatchKind, WatchPeriod,

@@ -7,8 +7,8 @@ use serde::Serialize;
 pub use super::gaps::{BootGap, Gap};
 use super::gaps::{boots, gaps};
 use crate::model::{
-    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, Timestamp, WatchKind,
-    WatchPeriod, Window,
+    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, SelfCheck, Timestamp,
+    WatchKind, WatchPeriod, Window,
 };
 
 const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
@@ -24,6 +24,8 @@ pub struct Watched {
     pub losses: Vec<Loss>,
     /// Flows that it recorded and that are still stored in detail.
     pub flows: u64,
+    /// The latest self-check in it.
+    pub self_check: Option<SelfCheck>,
     /// Whether its observer still runs.
     pub is_running: bool,
 }

@@ -7,6 +7,7 @@
 pub mod applications;
 pub mod applications_text;
 pub mod coverage;
+pub mod doctor;
 pub mod explain;
 pub mod explain_text;
 mod facts;
@@ -14,8 +15,10 @@ pub mod gaps;
 mod humane;
 mod lateness;
 mod sanitize;
+pub mod self_check;
 pub mod status;
 mod table;
+mod wrap;
 
 use std::io::{self, Write};
 

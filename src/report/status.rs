@@ -14,9 +14,10 @@ use super::{
     facts::Facts,
     humane::{bytes, count, counted, duration, minute, short_duration},
     lateness::{not_written_since, write_lateness},
+    self_check::{dated_finding, write_missed},
     visible,
 };
-use crate::model::{BackendFailure, BlindSpot, Timestamp, WatchKind, Window};
+use crate::model::{BackendFailure, BlindSpot, SelfCheck, Timestamp, WatchKind, Window};
 
 /// How far back coverage is told of.
 const LOOK_BACK: Duration = Duration::from_secs(7 * 86_400);
@@ -105,6 +106,8 @@ pub struct WatchStatus {
     pub settings: Value,
     /// What it lost.
     pub losses: Vec<Lost>,
+    /// What canary flows proved in it, if they were made.
+    pub self_check: Option<SelfCheck>,
 }
 
 /// One import.
@@ -182,6 +185,7 @@ pub(super) fn watch_status(watched: &Watched) -> WatchStatus {
         program_version: period.program_version.clone(),
         settings: period.settings.clone(),
         losses: losses_of(watched),
+        self_check: watched.self_check.clone(),
     }
 }
 
@@ -204,6 +208,13 @@ fn import_status(watched: &Watched) -> ImportStatus {
 pub fn write_text(report: &StatusReport, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     write_observer(report, out)?;
     facts_of(report).write(0, out)?;
+    if let Some(check) = report
+        .latest
+        .as_ref()
+        .and_then(|one| one.self_check.as_ref())
+    {
+        write_missed(check, out)?;
+    }
     if let Some(coverage) = &report.coverage {
         write_coverage(report, coverage, out)?;
         write_partial(report, out)?;
@@ -257,6 +268,7 @@ fn facts_of(report: &StatusReport) -> Facts {
             "Tables",
             kernel.map(|sum| format!("{} of the kernel's memory", bytes(sum))),
         );
+        facts.add_if("Self-check", latest.self_check.as_ref().map(dated_finding));
     }
     let database = &report.database;
     let growth = match database.bytes_per_day {

@@ -25,6 +25,7 @@ mod read;
 mod record;
 mod rollup;
 mod rows;
+mod self_checks;
 mod share;
 mod size;
 mod value;

@@ -46,6 +46,7 @@ fn watched(id: i64, started: &str, covered_until: &str, ended: Option<&str>) -> 
         },
         losses: Vec::new(),
         flows: 10,
+        self_check: None,
         is_running: false,
     }
 }

@@ -183,6 +183,7 @@ fn coverage_over_a_step(shift: i64) -> (Coverage, Vec<(i64, i64)>) {
             losses: stored.losses,
             flows: stored.flows,
             is_running: false,
+            self_check: None,
         })
         .collect();
     let stretches = watched

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use egress_baseline::{
     exchange::{parse_line, render_record},
     model::{
-        Ancestor, BackendFailure, BlindSpot, Destination, Executable, ImportSource, Loss,
-        LossCause, NameAddress, NameSource, Namespaces, Outcome, Process, ProcessKey, Protocol,
-        RawIdentity, Record, Rollup, RollupPeriod, Tally, Timestamp, WatchKind, WatchPeriod,
+        Ancestor, BackendFailure, BlindSpot, CheckedKind, Destination, Executable, ImportSource,
+        Loss, LossCause, NameAddress, NameSource, Namespaces, Outcome, Process, ProcessKey,
+        Protocol, RawIdentity, Record, Rollup, RollupPeriod, SelfCheck, Tally, Timestamp, Verdict,
+        WatchKind, WatchPeriod,
     },
 };
 use proptest::{
@@ -257,6 +258,31 @@ fn loss() -> BoxedStrategy<Loss> {
         .boxed()
 }
 
+fn self_check() -> BoxedStrategy<SelfCheck> {
+    let kind = (
+        text(),
+        select(Verdict::ALL.to_vec()),
+        option::of(text()),
+        option::of(text()),
+    )
+        .prop_map(|(kind, verdict, blind_spot, detail)| CheckedKind {
+            kind,
+            verdict,
+            blind_spot,
+            detail,
+        });
+    let facts = (time(), option::of(text()), text(), option::of(text()));
+    (facts, vec(kind, 0..4))
+        .prop_map(|((at, kernel, backend, obstacle), kinds)| SelfCheck {
+            at,
+            kernel,
+            backend,
+            obstacle,
+            kinds,
+        })
+        .boxed()
+}
+
 fn rollup() -> BoxedStrategy<Rollup> {
     let period = prop_oneof![
         time().prop_map(RollupPeriod::Hour),
@@ -317,6 +343,10 @@ fn record() -> impl Strategy<Value = Record> {
         (any::<u64>(), loss()).prop_map(|(watch_period_id, loss)| Record::Loss {
             watch_period_id,
             loss
+        }),
+        (any::<u64>(), self_check()).prop_map(|(watch_period_id, check)| Record::SelfCheck {
+            watch_period_id,
+            check
         }),
         (any::<u64>(), process()).prop_map(|(id, process)| Record::Process {
             id,

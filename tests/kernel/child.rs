@@ -16,6 +16,7 @@ use std::{
 use egress_baseline::canary::{Isolation, Made, NotMade, OPEN_PORT, PEER_ADDRESS4, kind_named};
 use rustix::{
     fs::{MemfdFlags, memfd_create},
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     process::Uid,
     thread::{CapabilitySet, remove_capability_from_bounding_set, set_thread_res_uid},
 };
@@ -45,8 +46,18 @@ impl Report {
 
 /// Plays the part that the arguments name; none if they name no part.
 pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
-    if arguments.first().is_some_and(|word| word == "--confined") {
-        return Some(confined(&arguments[1..]));
+    let (first, rest) = arguments.split_first()?;
+    match first.to_str() {
+        Some("--confined") => {
+            return Some(confined(
+                &[CapabilitySet::BPF, CapabilitySet::SYS_ADMIN],
+                rest,
+            ));
+        }
+        Some("--without-namespaces") => return Some(confined(&[CapabilitySet::SYS_ADMIN], rest)),
+        Some("--below-own-root") => return Some(below_own_root(rest)),
+        Some("--beside-own-root") => return Some(beside_own_root(rest)),
+        _ => {}
     }
     let words: Vec<&str> = arguments.iter().map_while(|word| word.to_str()).collect();
     let isolation = match words.first()? {
@@ -82,13 +93,65 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
     Some(say(&report))
 }
 
-/// Becomes a program that may not have the capabilities for BPF, whoever runs it.
-fn confined(command: &[OsString]) -> ExitCode {
-    for capability in [CapabilitySet::BPF, CapabilitySet::SYS_ADMIN] {
-        if remove_capability_from_bounding_set(capability).is_err() {
+/// Becomes a program that may not have these capabilities, whoever runs it.
+fn confined(without: &[CapabilitySet], command: &[OsString]) -> ExitCode {
+    for capability in without {
+        if remove_capability_from_bounding_set(*capability).is_err() {
             return ExitCode::FAILURE;
         }
     }
+    become_program(command)
+}
+
+/// Becomes a program for which a cgroup is the root of all, while it is itself in another: its
+/// arguments are that cgroup, the other, a directory to mount on, and the program.
+fn below_own_root(arguments: &[OsString]) -> ExitCode {
+    let [root, rest @ ..] = arguments else {
+        return ExitCode::FAILURE;
+    };
+    if fs::write(Path::new(root).join("cgroup.procs"), "0").is_err() {
+        return ExitCode::FAILURE;
+    }
+    let Ok(own) = env::current_exe() else {
+        return ExitCode::FAILURE;
+    };
+    let mut command = ["unshare", "--cgroup", "--mount"]
+        .map(OsString::from)
+        .to_vec();
+    command.extend([own.into_os_string(), "--beside-own-root".into()]);
+    command.extend_from_slice(rest);
+    become_program(&command)
+}
+
+fn beside_own_root(arguments: &[OsString]) -> ExitCode {
+    let [other, directory, command @ ..] = arguments else {
+        return ExitCode::FAILURE;
+    };
+    let result = mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .and_then(|()| {
+        mount(
+            "none",
+            Path::new(directory),
+            "cgroup2",
+            MountFlags::empty(),
+            None,
+        )
+    })
+    .map_err(io::Error::from)
+    .and_then(|()| fs::write(Path::new(other).join("cgroup.procs"), "0"));
+    match result {
+        Ok(()) => become_program(command),
+        Err(cause) => {
+            writeln!(io::stderr(), "leave the own root: {cause}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn become_program(command: &[OsString]) -> ExitCode {
     if let [program, arguments @ ..] = command {
         let cause = Command::new(program).args(arguments).exec();
         writeln!(io::stderr(), "become {}: {cause}", program.display()).ok();

@@ -110,7 +110,7 @@ fn judge(name: &'static str, path: &str, context: &str) -> Result<Completion, Fa
 }
 
 /// Letters and digits that no other run on this machine uses at this time.
-fn filled(pattern: &str) -> String {
+pub(crate) fn filled(pattern: &str) -> String {
     let pid = std::process::id();
     // Numbers in names of units may be taken for what changes from run to run.
     let own: String = pid

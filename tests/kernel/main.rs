@@ -9,6 +9,7 @@ mod changes;
 mod child;
 mod churn;
 mod contexts;
+mod doctor;
 mod dump;
 mod exact;
 mod faults;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         changes::trials(),
         exact::trials(),
         faults::trials(),
+        doctor::trials(),
         hosts::trials(),
         layouts::trials(),
         real_traffic::trials(),

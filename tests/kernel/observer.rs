@@ -102,6 +102,20 @@ impl Observer {
         })
     }
 
+    /// Waits until it says a line that begins so.
+    pub(crate) fn await_line(&mut self, beginning: &str) -> Result<(), String> {
+        while !self.said.iter().any(|line| line.starts_with(beginning)) {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.said.push(line),
+                Err(_) => {
+                    let said = self.said.join("\n");
+                    return Err(format!("the observer never said `{beginning}`:\n{said}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn await_end(mut self) -> Result<Ended, String> {
         // The reader ends with the observer's standard error, that is with the observer.

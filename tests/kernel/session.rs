@@ -14,7 +14,10 @@ use std::{
     time::Instant,
 };
 
-use egress_baseline::canary::{Kind, kinds};
+use egress_baseline::{
+    canary::{Kind, kinds},
+    proof::Observed,
+};
 use rustix::process::Signal;
 
 use super::{
@@ -32,8 +35,8 @@ const MAKERS_AT_ONCE: usize = 4;
 
 /// What happened, and what was recorded of it.
 pub(crate) struct Session {
-    /// The backend that was in use.
-    pub(crate) backend: String,
+    /// What observed.
+    pub(crate) observed: Observed,
     /// Everything that was recorded.
     pub(crate) dump: Dump,
     /// The maker of each kind.
@@ -48,8 +51,6 @@ pub(crate) struct Session {
     pub(crate) answers: Answers,
     /// The process that sent to very many places.
     pub(crate) flood: Result<Run, String>,
-    /// Inode of the network namespace of the makers.
-    pub(crate) namespace: u64,
 }
 
 /// The session; made by the first trial that asks.
@@ -117,14 +118,8 @@ fn observe_all() -> Result<Session, String> {
         fs::copy(&database, keep).map_err(|cause| cause.to_string())?;
     }
     note("what was recorded is compared");
-    let backend = dump
-        .watch_periods
-        .first()
-        .and_then(|period| period.backend.clone())
-        .ok_or("the dump tells no backend")?;
-    let namespace = workshop.lab.namespace_inode();
     Ok(Session {
-        backend,
+        observed: observed(&dump, &workshop)?,
         dump,
         makers,
         churn,
@@ -132,7 +127,18 @@ fn observe_all() -> Result<Session, String> {
         placed,
         answers,
         flood,
-        namespace: namespace.map_err(|cause| cause.to_string())?,
+    })
+}
+
+/// What observed, by its own account, and where the makers were.
+fn observed(dump: &Dump, workshop: &Workshop) -> Result<Observed, String> {
+    let period = dump.watch_periods.first().ok_or("nothing was observed")?;
+    let namespace = workshop.lab.namespace_inode();
+    let namespace = namespace.map_err(|cause| cause.to_string())?;
+    Ok(Observed {
+        backend: period.backend.clone().ok_or("the dump tells no backend")?,
+        blind_spots: period.blind_spots.clone(),
+        network_namespace: u32::try_from(namespace).map_err(|cause| cause.to_string())?,
     })
 }
 

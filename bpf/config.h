@@ -26,6 +26,8 @@ struct record_types {
 	struct datagram_key datagram_key;
 	struct datagram_count datagram_count;
 	struct connection connection;
+	struct open_record open;
+	struct carried_record carried;
 	struct own_address own_address;
 	struct loss loss;
 	enum event_kind event_kind;

@@ -29,6 +29,8 @@
 #include "process.h"
 #include "local.h"
 #include "connection.h"
+#include "inventory.h"
+#include "carried.h"
 #include "datagram.h"
 
 /* programs */
@@ -36,6 +38,7 @@
 #include "hooks/fexit.h"
 #include "hooks/cgroup.h"
 #include "hooks/tracepoint.h"
+#include "hooks/iterator.h"
 
 /* The kernel accepts the tracing helpers from programs that say that they are GPL only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -32,13 +32,18 @@ static __always_inline void read_executable(struct scratch *scratch, __u32 slot,
 		record->flags |= IMAGE_EXE_DELETED;
 }
 
-static __always_inline void read_arguments(struct scratch *scratch, struct mm_struct *mm)
+static __always_inline void read_arguments(struct scratch *scratch, struct task_struct *task,
+					   struct mm_struct *mm)
 {
 	struct process_record *record = &scratch->process;
 	unsigned long start = BPF_CORE_READ(mm, arg_start);
 	unsigned long length = BPF_CORE_READ(mm, arg_end) - start;
 	__u64 cursor = scratch->cursor;
 
+	if (task != current_task()) {
+		record->flags |= IMAGE_ARGV_ELSEWHERE;
+		return;
+	}
 	keep_in_one_register(length);
 	keep_in_one_register(cursor);
 	if (length > ARGUMENTS_LENGTH) {
@@ -71,15 +76,14 @@ static __always_inline void read_image(struct scratch *scratch, __u32 slot,
 			record->flags |= IMAGE_DIRECTORY_TRUNCATED;
 	}
 	record->directory_end = scratch->cursor;
-	read_arguments(scratch, mm);
+	read_arguments(scratch, task, mm);
 	record->argv_end = scratch->cursor;
 }
 
 static __always_inline bool send_process(struct scratch *scratch, __u32 slot,
-					 const struct sender *sender)
+					 const struct sender *sender, struct task_struct *task)
 {
 	struct process_record *record = &scratch->process;
-	struct task_struct *task = current_task();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	__u64 size;
 
@@ -106,8 +110,8 @@ static __always_inline bool send_process(struct scratch *scratch, __u32 slot,
 	return send_record(record, size);
 }
 
-/* Sends what is known of the running process unless it was sent before. */
-static __always_inline void announce_process(const struct sender *sender)
+/* Sends what is known of a process unless it was sent before. */
+static __always_inline void announce_process(const struct sender *sender, struct task_struct *task)
 {
 	struct process_key key = sender->process;
 	struct scratch *scratch;
@@ -120,17 +124,24 @@ static __always_inline void announce_process(const struct sender *sender)
 	scratch = bpf_map_lookup_elem(&scratch_slots, &slot);
 	if (!scratch)
 		return;
-	if (send_process(scratch, slot, sender))
+	if (send_process(scratch, slot, sender, task))
 		bpf_map_update_elem(&known_processes, &key, &known, BPF_ANY);
 	give_slot_back(slot);
 }
 
 /* Makes sure that user space knows the sender, before it hears what was sent. */
-static __always_inline void announce_sender(const struct sender *sender,
-					    const struct socket_owner *owner)
+static __always_inline void announce_sender_of_task(const struct sender *sender,
+						    const struct socket_owner *owner,
+						    struct task_struct *task)
 {
 	announce_cgroup(owner->cgroup, sender->socket_cgroup_id);
 	if (sender->cgroup_id != sender->socket_cgroup_id && sender->cgroup_id)
-		announce_cgroup(task_cgroup(current_task()), sender->cgroup_id);
-	announce_process(sender);
+		announce_cgroup(task_cgroup(task), sender->cgroup_id);
+	announce_process(sender, task);
+}
+
+static __always_inline void announce_sender(const struct sender *sender,
+					    const struct socket_owner *owner)
+{
+	announce_sender_of_task(sender, owner, current_task());
 }

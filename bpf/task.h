@@ -29,12 +29,10 @@ static __always_inline __u64 cgroup_id(struct cgroup *cgroup)
 	return cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
 }
 
-/* Who sends: the running task, unless the socket is the kernel's own. */
-static __always_inline void sender_from_current(struct sender *sender,
-						const struct socket_owner *owner)
+/* Who sends: the task, unless the socket is the kernel's own. */
+static __always_inline void
+sender_from_task(struct sender *sender, const struct socket_owner *owner, struct task_struct *task)
 {
-	struct task_struct *task = current_task();
-
 	sender->socket_uid = owner->uid;
 	sender->socket_cgroup_id = cgroup_id(owner->cgroup);
 	sender->network_namespace = owner->network_namespace;
@@ -46,6 +44,12 @@ static __always_inline void sender_from_current(struct sender *sender,
 	/* The helper for it is not to be had in cgroup_skb before 6.18. */
 	sender->uid = BPF_CORE_READ(task, cred, uid.val);
 	sender->cgroup_id = cgroup_id(task_cgroup(task));
+}
+
+static __always_inline void sender_from_current(struct sender *sender,
+						const struct socket_owner *owner)
+{
+	sender_from_task(sender, owner, current_task());
 }
 
 static __always_inline __u32 task_pid_namespace(struct task_struct *task)

@@ -104,8 +104,14 @@ const CGROUP: [Hook; 8] = [
     FRAME_TRACEPOINT,
 ];
 
+/// Runs over the files of all tasks.
+pub(super) const OPEN_SOCKETS: &str = "iterator_task_file";
+
+/// Runs over the table of connections.
+pub(super) const CONNECTIONS: &str = "iterator_connections";
+
 /// What no backend sees on any kernel.
-const EVERYWHERE: [(&str, &str); 8] = [
+const EVERYWHERE: [(&str, &str); 7] = [
     (
         "below-sockets",
         "AF_XDP sockets, frames written to TUN and TAP devices, PACKET_TX_RING and packets that BPF \
@@ -118,11 +124,9 @@ const EVERYWHERE: [(&str, &str); 8] = [
     ),
     (
         "open-connections",
-        "connections that were open before the observer started are not seen",
-    ),
-    (
-        "open-bytes",
-        "bytes of an open connection are recorded when it ends",
+        "a connection that was open before the observer started is not seen if no process holds its \
+         socket as a file: closed but not yet over, registered with io_uring only, on its way between \
+         processes, or the kernel's own",
     ),
     (
         "frame-destination",

@@ -111,6 +111,17 @@ impl Pipeline {
                 let told = self.connections.tell(&end, is_own, clock);
                 self.add_told(told);
             }
+            KernelEvent::OpenConnection(open) => {
+                let Connect { sender, remote, .. } = &open.connect;
+                if !self.is_own(sender.network_namespace, remote.address) {
+                    let told = self.connections.find(open, clock);
+                    self.add_told(told);
+                }
+            }
+            KernelEvent::Carried(carried) => {
+                let told = self.connections.carry(&carried, clock);
+                self.add_told(told);
+            }
             KernelEvent::Datagrams(count) => {
                 if !self.is_own(count.sender.network_namespace, count.remote.address) {
                     self.unanswered.take(&count, clock);
@@ -154,9 +165,10 @@ impl Pipeline {
     }
 
     /// The connects whose outcome is not known: asking the kernel for each, and telling the answer
-    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending.
-    pub fn open_connects(&self) -> Vec<Connect> {
-        self.connections.unsettled()
+    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending. With them some
+    /// connections of which nothing was heard on this UTC day: the answer counts them on it.
+    pub fn open_connects(&mut self, clock: BootClock) -> Vec<Connect> {
+        self.connections.take_questions(clock.now())
     }
 
     /// The kernel does not know this connection any more, and its end was not reported.
@@ -246,9 +258,14 @@ impl Pipeline {
     fn add_part(&mut self, part: Option<Part>) {
         let Some(part) = part else { return };
         self.notice(&part);
-        let attempts = part.attempts;
+        // A row of bytes alone is one thing that is missing.
+        let count = part.attempts.max(1);
+        let bytes = match part.attempts {
+            0 => part.bytes_out,
+            _ => None,
+        };
         if !self.sums.add(part) {
-            self.lose(LossCause::ContactsFull, attempts, None);
+            self.lose(LossCause::ContactsFull, count, bytes);
         }
     }
 
@@ -274,7 +291,7 @@ impl Pipeline {
     fn record(&mut self, part: &Part) -> FlowRecord {
         let maker = self.makers.maker_of(&part.sender, part.remote.protocol);
         if maker.is_unknown {
-            self.lose(LossCause::ProcessUnknown, part.attempts, None);
+            self.lose(LossCause::ProcessUnknown, part.attempts.max(1), None);
         }
         let socket_cgroup = self.makers.cgroup_path(part.sender.socket_cgroup_id);
         FlowRecord {

@@ -21,7 +21,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::scene;
+use super::{held, scene};
 
 /// What a child says on standard output, in one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +68,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-churn", count, directory] => churn(count, Path::new(directory)),
         ["--part-once", protocol, ..] => contact_once(protocol),
         ["--part-linger"] => linger(),
+        ["--part-hold", rest @ ..] => held::play(rest),
         ["--part-flood", count, ports] => flood(count, ports),
         ["--part-memfd", kind] => from_memory(kind),
         ["--part-deleted", kind] => without_a_file(&isolation, kind),
@@ -287,7 +288,8 @@ fn from_the_depth(levels: &str, length: &str, kind: &str) -> Report {
     Report::Broken(format!("run from the depth: {result:?}"))
 }
 
-fn say(report: &Report) -> ExitCode {
+/// Says it in one line of standard output.
+pub(crate) fn say(report: &Report) -> ExitCode {
     let line = serde_json::to_string(report).expect("a report is plain data");
     match (writeln!(io::stdout(), "{line}"), report) {
         (Ok(()), Report::Made(_) | Report::Started(_)) => ExitCode::SUCCESS,

@@ -8,11 +8,15 @@ mod child;
 mod churn;
 mod contexts;
 mod dump;
+mod held;
+mod holder;
 mod hosts;
 mod identity;
 mod kinds;
 mod lifecycle;
 mod observer;
+mod open;
+mod open_cases;
 mod real_traffic;
 mod requirements;
 mod scene;
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         identity::trials(),
         contexts::trials(),
         lifecycle::trials(),
+        open::trials(),
         hosts::trials(),
         real_traffic::trials(),
     ]

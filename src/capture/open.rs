@@ -140,3 +140,20 @@ fn whole_records<T: Record>(bytes: &[u8]) -> (Vec<T>, usize) {
     let rest = chunks.remainder().len();
     (chunks.filter_map(decode::read).collect(), rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{types::carried_record, whole_records};
+
+    #[test]
+    fn whole_records_are_taken_and_what_is_left_over_is_told() {
+        let size = size_of::<carried_record>();
+        let mut bytes = vec![0; 2 * size + 3];
+        bytes[size..size + 8].copy_from_slice(&7_u64.to_ne_bytes());
+        let (records, rest) = whole_records::<carried_record>(&bytes);
+        let sockets: Vec<_> = records.iter().map(|record| record.socket).collect();
+        assert_eq!((sockets.as_slice(), rest), ([0, 7].as_slice(), 3));
+        let (records, rest) = whole_records::<carried_record>(&bytes[..size - 1]);
+        assert_eq!((records.len(), rest), (0, size - 1));
+    }
+}

@@ -47,6 +47,8 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
+#define EEXIST 17
+
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
@@ -138,6 +140,7 @@ struct __sk_buff {
 #define IPPROTO_DCCP 33
 #define IPPROTO_SCTP 132
 #define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP 262
 
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
@@ -147,7 +150,13 @@ struct __sk_buff {
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LISTEN 10
+
+/* What tells the inodes of sockets from all others. */
+#define SOCKFS_MAGIC 0x534f434b
 
 struct in6_addr {
 	__u8 bytes[16];

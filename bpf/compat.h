@@ -62,6 +62,20 @@ static __always_inline bool is_mptcp_subflow(struct sock *sk)
 	return BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
 }
 
+struct mptcp_sock {
+	struct sock *first;
+} __attribute__((preserve_access_index));
+
+/* The subflow that a Multipath TCP socket began with; none where the kernel has no such sockets. */
+static __always_inline struct sock *mptcp_first_subflow(struct sock *sk)
+{
+	struct mptcp_sock *msk = (void *)sk;
+
+	if (!bpf_core_field_exists(msk->first))
+		return NULL;
+	return BPF_CORE_READ(msk, first);
+}
+
 /* Kernels without audit have no login uid. */
 static __always_inline __u32 task_login_uid(struct task_struct *task)
 {

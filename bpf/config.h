@@ -51,6 +51,8 @@ struct record_types {
 	struct datagram_count datagram_count;
 	struct connection connection;
 	struct known_process known_process;
+	struct open_record open;
+	struct carried_record carried;
 	struct own_address own_address;
 	struct local_port local_port;
 	struct conversation conversation;

@@ -36,7 +36,27 @@ static __always_inline void fill_connect_record(struct connect_record *record, _
 	record->started_boot_ns = connection->started_boot_ns;
 	record->sender = connection->sender;
 	record->remote = connection->remote;
-	record->reserved = 0;
+	record->was_open = connection->was_open;
+}
+
+/* What a socket has sent, retransmissions left out; bytes_acked would count the SYN. */
+static __always_inline __u64 tcp_bytes_out(struct tcp_sock *tp)
+{
+	/* In this order: the kernel counts a retransmission there before it counts it here. */
+	__u64 sent = BPF_CORE_READ(tp, bytes_sent);
+
+	return sent - BPF_CORE_READ(tp, bytes_retrans);
+}
+
+static __always_inline __u64 tcp_bytes_in(struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+	__u64 received = BPF_CORE_READ(tp, bytes_received);
+
+	/* The peer's FIN counts there as a byte. */
+	if (received && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE))
+		received--;
+	return received;
 }
 
 /* Announces a connection and follows it to its end. Nothing else happens to its socket meanwhile.
@@ -277,11 +297,7 @@ static __always_inline void report_state(struct sock *sk, int state)
 		return;
 	if (BPF_CORE_READ(tp, segs_out))
 		record.flags = CONNECTION_SENT;
-	/* bytes_acked would count the SYN. */
-	record.bytes_out = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
-	record.bytes_in = BPF_CORE_READ(tp, bytes_received);
-	/* The peer's FIN counts there as a byte. */
-	if (record.bytes_in && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE))
-		record.bytes_in--;
+	record.bytes_out = tcp_bytes_out(tp);
+	record.bytes_in = tcp_bytes_in(sk);
 	report_end(socket, connection, &record);
 }

@@ -31,6 +31,8 @@
 #include "local.h"
 #include "connection.h"
 #include "conversation.h"
+#include "inventory.h"
+#include "carried.h"
 #include "datagram.h"
 
 /* programs */
@@ -38,6 +40,7 @@
 #include "hooks/trampoline.h"
 #include "hooks/cgroup.h"
 #include "hooks/tracepoint.h"
+#include "hooks/iterator.h"
 
 /* The kernel accepts the tracing helpers from programs that say that they are GPL only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

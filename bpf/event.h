@@ -81,6 +81,8 @@ enum image_flags {
 	IMAGE_ARGV_TRUNCATED = 16,
 	IMAGE_ARGV_UNREADABLE = 32,
 	IMAGE_KERNEL_THREAD = 64,
+	/* Met by the inventory, which can read only its own memory: arguments are in /proc. */
+	IMAGE_ARGV_ELSEWHERE = 128,
 };
 
 /* A process image at its first attempt. Ends after the used part of `text`. */
@@ -130,7 +132,8 @@ struct connect_record {
 	__u64 started_boot_ns;
 	struct sender sender;
 	struct endpoint remote;
-	__u32 reserved;
+	/* It was open before it could be observed: no attempt of it was seen. */
+	__u32 was_open;
 };
 
 enum connection_flags {
@@ -154,9 +157,33 @@ struct connection_end_record {
 	__u16 flags;
 };
 
+/* A connection that was open before it could be observed. */
+struct open_record {
+	struct connect_record connect;
+	/* What it had carried by then. */
+	__u64 bytes_out;
+	__u64 bytes_in;
+	__u16 source_port;
+	__u8 is_established;
+	/* It does not show which side began. */
+	__u8 is_unclear;
+	__u32 reserved;
+};
+
+/* What a connection that is being followed has carried. */
+struct carried_record {
+	__u64 socket;
+	__u64 started_boot_ns;
+	__u64 at_boot_ns;
+	__u64 bytes_out;
+	__u64 bytes_in;
+};
+
 /* A connection that is being followed: the value of the `connections` map. */
 struct connection {
 	__u64 started_boot_ns;
+	/* Bytes either way, retransmissions included, when they were last told. */
+	__u64 told_bytes;
 	struct sender sender;
 	struct endpoint remote;
 	/* Thread that is inside the connect call, while a return probe will tell how it ends. */
@@ -165,7 +192,8 @@ struct connection {
 	__u8 is_established;
 	__u8 is_announced;
 	__u8 has_state;
-	__u8 reserved[3];
+	__u8 was_open;
+	__u8 reserved[2];
 };
 
 /* What datagrams are counted by. */
@@ -266,4 +294,6 @@ _Static_assert(sizeof(struct connection_end_record) == 128,
 _Static_assert(sizeof(struct datagram_key) == 72, "padding in struct datagram_key");
 _Static_assert(sizeof(struct datagram_count) == 48, "padding in struct datagram_count");
 _Static_assert(sizeof(struct conversation) == 28, "padding in struct conversation");
-_Static_assert(sizeof(struct connection) == 88, "padding in struct connection");
+_Static_assert(sizeof(struct connection) == 96, "padding in struct connection");
+_Static_assert(sizeof(struct open_record) == 120, "padding in struct open_record");
+_Static_assert(sizeof(struct carried_record) == 40, "padding in struct carried_record");

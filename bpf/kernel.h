@@ -74,6 +74,7 @@ struct hlist_bl_node {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_magic;
 };
 
 struct inode {
@@ -106,6 +107,7 @@ struct path {
 struct file {
 	struct inode *f_inode;
 	struct path f_path;
+	void *private_data;
 };
 
 struct fs_struct {
@@ -214,6 +216,8 @@ struct sock {
 	kuid_t sk_uid;
 	__u16 sk_protocol;
 	__u8 sk_kern_sock : 1;
+	__u8 sk_userlocks : 4;
+	__u32 sk_max_ack_backlog;
 	struct dst_entry *sk_dst_cache;
 	struct sock_cgroup_data sk_cgrp_data;
 };
@@ -222,10 +226,21 @@ struct socket {
 	struct sock *sk;
 };
 
+struct inet_bind_bucket {
+	signed char fastreuse;
+};
+
+struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
+};
+
 struct tcp_sock {
 	__u64 bytes_sent;
+	__u64 bytes_acked;
 	__u64 bytes_retrans;
 	__u64 bytes_received;
+	__u32 snd_una;
+	__u32 snd_nxt;
 	__u32 segs_out;
 	__u8 is_mptcp : 1;
 };
@@ -240,6 +255,26 @@ struct sk_buff {
 struct msghdr {
 	void *msg_name;
 	int msg_namelen;
+};
+
+/* Iterators. */
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct file *file;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key;
+	void *value;
 };
 
 #pragma clang attribute pop

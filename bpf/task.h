@@ -37,8 +37,8 @@ static __always_inline __u64 cgroup_id(struct cgroup *cgroup, enum access access
 	return read_field(access, kn, id);
 }
 
-static __always_inline void sender_from_task(struct sender *sender, struct task_struct *task,
-					     enum access access)
+static __always_inline void sender_add_task(struct sender *sender, struct task_struct *task,
+					    enum access access)
 {
 	const struct cred *cred;
 
@@ -55,34 +55,53 @@ static __always_inline void sender_from_task(struct sender *sender, struct task_
 }
 
 /* As a rule the socket is of the task's own cgroup, and that is known already. */
-static __always_inline void sender_from_typed_task(struct sender *sender, struct task_struct *task,
-						   const struct socket_owner *owner)
+static __always_inline void sender_add_typed_task(struct sender *sender, struct task_struct *task,
+						  const struct socket_owner *owner)
 {
-	sender_from_task(sender, task, ACCESS_TRAMPOLINE);
+	sender_add_task(sender, task, ACCESS_TRAMPOLINE);
 	if (owner->cgroup == task_cgroup(task, ACCESS_TRAMPOLINE))
 		sender->socket_cgroup_id = sender->cgroup_id;
 	else
 		sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
 }
 
-/* Who sends: the running task, unless the socket is the kernel's own. */
-static __always_inline void
-sender_from_current(struct sender *sender, const struct socket_owner *owner, enum access access)
+/* What the socket says of the sender; false if that is all, since the socket is the kernel's own.
+ */
+static __always_inline bool sender_from_owner(struct sender *sender,
+					      const struct socket_owner *owner)
 {
 	sender->socket_uid = owner->uid;
 	sender->network_namespace = owner->network_namespace;
-	if (owner->is_kernel) {
-		sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
-		sender->flags = SENDER_KERNEL_SOCKET;
+	if (!owner->is_kernel)
+		return true;
+	sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
+	sender->flags = SENDER_KERNEL_SOCKET;
+	return false;
+}
+
+/* Who sends: the task, unless the socket is the kernel's own. */
+static __always_inline void
+sender_from_task(struct sender *sender, const struct socket_owner *owner, struct task_struct *task)
+{
+	if (!sender_from_owner(sender, owner))
 		return;
-	}
+	sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
+	sender_add_task(sender, task, ACCESS_CGROUP);
+}
+
+/* The same of the running task. */
+static __always_inline void
+sender_from_current(struct sender *sender, const struct socket_owner *owner, enum access access)
+{
+	if (!sender_from_owner(sender, owner))
+		return;
 	if (access == ACCESS_TRAMPOLINE && has_typed_task()) {
-		sender_from_typed_task(sender, bpf_get_current_task_btf(), owner);
+		sender_add_typed_task(sender, bpf_get_current_task_btf(), owner);
 		return;
 	}
 	sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
-	sender_from_task(sender, current_task(),
-			 access == ACCESS_TRAMPOLINE ? ACCESS_KPROBE : access);
+	sender_add_task(sender, current_task(),
+			access == ACCESS_TRAMPOLINE ? ACCESS_KPROBE : access);
 }
 
 static __always_inline __u32 task_pid_namespace(struct task_struct *task)

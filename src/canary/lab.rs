@@ -177,13 +177,12 @@ impl Lab {
 
     /// Makes `command` start in the maker's namespace.
     pub fn place(&self, command: &mut Command) -> io::Result<()> {
-        let namespace = self.maker.try_clone()?;
-        // SAFETY: between fork and exec the closure makes one system call and touches no memory
-        // but its own.
-        unsafe {
-            command.pre_exec(move || Ok(enter(&namespace)?));
-        }
-        Ok(())
+        place(&self.maker, command)
+    }
+
+    /// Makes `command` start in the peer's namespace.
+    pub fn place_at_peer(&self, command: &mut Command) -> io::Result<()> {
+        place(&self.peer, command)
     }
 
     /// Runs `work` on a thread in the maker's namespace, with the proof that it is isolated.
@@ -206,6 +205,16 @@ impl Lab {
     pub fn namespace_inode(&self) -> io::Result<u64> {
         Ok(File::from(self.maker.try_clone()?).metadata()?.st_ino())
     }
+}
+
+fn place(namespace: &OwnedFd, command: &mut Command) -> io::Result<()> {
+    let namespace = namespace.try_clone()?;
+    // SAFETY: between fork and exec the closure makes one system call and touches no memory but its
+    // own.
+    unsafe {
+        command.pre_exec(move || Ok(enter(&namespace)?));
+    }
+    Ok(())
 }
 
 fn enter(namespace: &OwnedFd) -> rustix::io::Result<()> {

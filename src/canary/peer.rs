@@ -14,7 +14,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{ioctl_fionbio, read},
-    net::{SendFlags, accept, connect, listen, send, sendto},
+    net::{SendFlags, SocketFlags, accept_with, connect, listen, send, sendto},
 };
 
 use super::{
@@ -171,9 +171,9 @@ fn serve(mut ends: Vec<End>, kinds: &[&'static Kind], is_over: &AtomicBool) {
 fn attend(end: &End, accepted: &mut Vec<End>, buffer: &mut [u8]) -> bool {
     match end {
         End::Listener(listener) => {
-            if let Ok(stream) = accept(listener)
-                && ioctl_fionbio(&stream, true).is_ok()
-            {
+            // A maker that is started meanwhile must not inherit it: it would never be closed.
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            if let Ok(stream) = accept_with(listener, flags) {
                 accepted.push(End::Stream(stream));
             }
             true

@@ -17,9 +17,11 @@ use libbpf_rs::{
 
 use super::{
     Backend, CaptureError, Settings,
-    backend::{FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, blind_spot},
+    backend::{CONNECTIONS, FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, OPEN_SOCKETS, blind_spot},
     error::NO_TABLE,
-    limits, requirements,
+    limits,
+    open::Iterators,
+    requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
 };
 use crate::model::{BackendFailure, BlindSpot};
@@ -27,6 +29,7 @@ use crate::model::{BackendFailure, BlindSpot};
 /// A backend that is on. Dropping it takes all hooks away.
 pub(super) struct Attached {
     _links: Vec<Link>,
+    pub(super) iterators: Iterators,
     pub(super) skeleton: EgressSkel<'static>,
     pub(super) backend: Backend,
     pub(super) failures: Vec<BackendFailure>,
@@ -135,7 +138,9 @@ fn turn_on(
     for mut program in open.open_object_mut().progs_mut() {
         let is_wanted = hooks
             .iter()
-            .any(|hook| program.name() == OsStr::new(hook.program));
+            .map(|hook| hook.program)
+            .chain([OPEN_SOCKETS, CONNECTIONS])
+            .any(|wanted| program.name() == OsStr::new(wanted));
         program.set_autoload(is_wanted);
     }
     let skeleton = open
@@ -151,8 +156,11 @@ fn turn_on(
             },
         }
     }
+    let iterators =
+        Iterators::attach(&skeleton).map_err(|error| reason("attach the iterators", &error))?;
     Ok(Attached {
         _links: links,
+        iterators,
         skeleton,
         backend,
         failures: Vec::new(),
@@ -200,16 +208,24 @@ fn available(hooks: &[Hook], blind_spots: &mut Vec<BlindSpot>) -> Vec<Hook> {
     available
 }
 
+/// A program of the object.
+pub(super) fn program_named<'a>(
+    skeleton: &'a EgressSkel<'_>,
+    name: &str,
+) -> Result<ProgramMut<'a>, libbpf_rs::Error> {
+    skeleton
+        .object()
+        .progs_mut()
+        .find(|program| program.name() == OsStr::new(name))
+        .ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))
+}
+
 fn attach(
     skeleton: &EgressSkel<'_>,
     hook: &Hook,
     cgroup: Option<&OwnedFd>,
 ) -> Result<Link, libbpf_rs::Error> {
-    let program = skeleton
-        .object()
-        .progs_mut()
-        .find(|program| program.name() == OsStr::new(hook.program))
-        .ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
+    let program = program_named(skeleton, hook.program)?;
     match cgroup {
         Some(cgroup) if is_cgroup_program(&program) => program.attach_cgroup(cgroup.as_raw_fd()),
         _ => program.attach(),
@@ -254,7 +270,7 @@ mod tests {
         skel::{OpenSkel, SkelBuilder},
     };
 
-    use super::{Backend, EgressSkelBuilder};
+    use super::{Backend, CONNECTIONS, EgressSkelBuilder, OPEN_SOCKETS};
 
     #[test]
     fn every_program_belongs_to_a_backend_and_every_hook_has_a_program() {
@@ -275,7 +291,9 @@ mod tests {
                 ]
             })
             .flatten()
-            .map(|hook| hook.program.to_owned())
+            .map(|hook| hook.program)
+            .chain([OPEN_SOCKETS, CONNECTIONS])
+            .map(str::to_owned)
             .collect();
         assert_eq!(programs, hooks);
     }

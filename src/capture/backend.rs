@@ -144,8 +144,14 @@ const CGROUP: [Hook; 9] = [
     FRAME_TRACEPOINT,
 ];
 
+/// Runs over the files of all tasks.
+pub(super) const OPEN_SOCKETS: &str = "iterator_task_file";
+
+/// Runs over the table of connections.
+pub(super) const CONNECTIONS: &str = "iterator_connections";
+
 /// What no backend sees on any kernel.
-const EVERYWHERE: [(&str, &str); 7] = [
+const EVERYWHERE: [(&str, &str); 6] = [
     (
         "below-sockets",
         "AF_XDP sockets, frames written to TUN and TAP devices, PACKET_TX_RING and packets that BPF \
@@ -154,11 +160,9 @@ const EVERYWHERE: [(&str, &str); 7] = [
     ("vsock", "AF_VSOCK is not IP and is not seen"),
     (
         "open-connections",
-        "connections that were open before the observer started are not seen",
-    ),
-    (
-        "open-bytes",
-        "bytes of an open connection are recorded when it ends",
+        "a connection that was open before the observer started is not seen if no process holds its \
+         socket as a file: closed but not yet over, registered with io_uring only, on its way between \
+         processes, or the kernel's own",
     ),
     (
         "frame-destination",

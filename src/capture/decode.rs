@@ -63,6 +63,10 @@ unsafe impl Record for types::process_record {}
 // SAFETY: as above.
 unsafe impl Record for types::connection {}
 // SAFETY: as above.
+unsafe impl Record for types::open_record {}
+// SAFETY: as above.
+unsafe impl Record for types::carried_record {}
+// SAFETY: as above.
 unsafe impl Record for types::loss {}
 // SAFETY: as above.
 unsafe impl Record for types::process_key {}
@@ -159,7 +163,7 @@ fn endpoint(endpoint: &types::endpoint) -> Endpoint {
     }
 }
 
-fn connect(record: &types::connect_record) -> Connect {
+pub(super) fn connect(record: &types::connect_record) -> Connect {
     Connect {
         id: ConnectionId {
             socket: record.socket,
@@ -168,6 +172,7 @@ fn connect(record: &types::connect_record) -> Connect {
         sender: sender(&record.sender),
         remote: endpoint(&record.remote),
         is_followed: record.is_followed != 0,
+        was_open: record.was_open != 0,
     }
 }
 
@@ -219,6 +224,7 @@ pub(super) fn unannounced(socket: &[u8], value: &[u8]) -> Option<Connect> {
         sender: sender(&value.sender),
         remote: endpoint(&value.remote),
         is_followed: true,
+        was_open: value.was_open != 0,
     })
 }
 
@@ -297,6 +303,7 @@ fn image_flags(flags: u32) -> ImageFlags {
         argv_truncated: flag(types::image_flags::IMAGE_ARGV_TRUNCATED),
         argv_unreadable: flag(types::image_flags::IMAGE_ARGV_UNREADABLE),
         kernel_thread: flag(types::image_flags::IMAGE_KERNEL_THREAD),
+        argv_elsewhere: flag(types::image_flags::IMAGE_ARGV_ELSEWHERE),
     }
 }
 

@@ -15,6 +15,7 @@ mod decode;
 mod drain;
 mod error;
 mod limits;
+mod open;
 mod requirements;
 mod skeleton;
 mod skipped;
@@ -25,7 +26,11 @@ use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Durat
 use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
 use self::{
-    attach::Attached, conversations::Conversations, drain::DatagramTables, skeleton::types,
+    attach::Attached,
+    conversations::Conversations,
+    drain::DatagramTables,
+    open::{Found, Inventory},
+    skeleton::types,
 };
 pub use self::{
     backend::Backend,
@@ -62,6 +67,10 @@ pub struct Capture {
     inbox: Rc<RefCell<Inbox>>,
     tables: DatagramTables,
     conversations: Conversations,
+    /// Until it is complete.
+    inventory: Option<Inventory>,
+    /// Losses on this side of the ring.
+    noted: BTreeMap<LossCause, u64>,
     known_losses: BTreeMap<LossCause, (u64, u64)>,
     known_skips: u64,
 }
@@ -104,6 +113,8 @@ impl Capture {
             inbox,
             tables,
             conversations: Conversations::new(settings.limits.conversations),
+            inventory: Some(Inventory::default()),
+            noted: BTreeMap::new(),
             known_losses: BTreeMap::new(),
             known_skips: 0,
         })
@@ -199,14 +210,70 @@ impl Capture {
         found
     }
 
+    /// The connections that were open before the hooks could see them, with the processes that hold
+    /// them; nothing once all of them were told.
+    pub fn open_connections(&mut self) -> Vec<KernelEvent> {
+        let Some(mut inventory) = self.inventory.take() else {
+            return Vec::new();
+        };
+        let mut events = Vec::new();
+        let mut losses = Vec::new();
+        let result = inventory.run(&self.attached.iterators, |found| {
+            // Each time, since the ring need not hold the processes of all of them.
+            self.ring.consume_raw();
+            let (makers, others) = self.inbox.borrow_mut().take_makers_first();
+            events.extend(makers);
+            for found in found {
+                match found {
+                    Found::Egress(open) => {
+                        losses.extend(
+                            (!open.connect.is_followed).then_some(LossCause::ConnectionsFull),
+                        );
+                        events.push(KernelEvent::OpenConnection(open));
+                    }
+                    Found::Unclear => losses.push(LossCause::OpenUnclear),
+                }
+            }
+            // What became of one of them comes after it.
+            events.extend(others);
+        });
+        for cause in losses {
+            self.note(cause);
+        }
+        if result.is_err() {
+            self.note(LossCause::DrainFailed);
+            // It goes on where it was: what is followed by now is not found again.
+            self.inventory = Some(inventory);
+        }
+        events
+    }
+
+    /// Everything that was reported since the last call, and what open connections have carried.
+    pub fn carried(&mut self) -> Vec<KernelEvent> {
+        let carried = self.attached.iterators.carried().unwrap_or_else(|_| {
+            self.note(LossCause::DrainFailed);
+            Vec::new()
+        });
+        // After the table: a connection is reported before it is in there.
+        let mut events = self.take(false);
+        events.extend(carried.into_iter().map(KernelEvent::Carried));
+        events
+    }
+
     /// Losses since the last call.
     pub fn new_losses(&mut self) -> Vec<NewLoss> {
-        let undecodable = std::mem::take(&mut self.inbox.borrow_mut().undecodable);
-        let mut new = Vec::new();
-        if undecodable > 0 {
-            let cause = LossCause::RecordUndecodable;
-            new.push(NewLoss {
+        let mut new: Vec<_> = std::mem::take(&mut self.noted)
+            .into_iter()
+            .map(|(cause, count)| NewLoss {
                 cause,
+                count,
+                bytes: None,
+            })
+            .collect();
+        let undecodable = std::mem::take(&mut self.inbox.borrow_mut().undecodable);
+        if undecodable > 0 {
+            new.push(NewLoss {
+                cause: LossCause::RecordUndecodable,
                 count: undecodable,
                 bytes: None,
             });
@@ -229,13 +296,6 @@ impl Capture {
                     bytes,
                 });
             }
-        }
-        if let Some(count) = self.known_losses.remove(&LossCause::DrainFailed) {
-            new.push(NewLoss {
-                cause: LossCause::DrainFailed,
-                count: count.0,
-                bytes: None,
-            });
         }
         new
     }
@@ -272,11 +332,18 @@ impl Capture {
     }
 
     fn note(&mut self, cause: LossCause) {
-        self.known_losses.entry(cause).or_default().0 += 1;
+        *self.noted.entry(cause).or_default() += 1;
     }
 }
 
 impl Inbox {
+    /// Everything that was received: who makes flows, and all else.
+    fn take_makers_first(&mut self) -> (Vec<KernelEvent>, Vec<KernelEvent>) {
+        std::mem::take(&mut self.events)
+            .into_iter()
+            .partition(|event| matches!(event, KernelEvent::Process(_) | KernelEvent::Cgroup(_)))
+    }
+
     fn receive(&mut self, record: &[u8]) {
         match decode::decode(record) {
             Some(event) => self.events.push(event),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     capture::{Backend, Capture, CaptureError, boot_clock},
-    identity::facts::{Accounts, is_host_file, mount_namespace_of},
+    identity::facts::{Accounts, arguments_of, is_host_file, mount_namespace_of},
     model::{
         BackendFailure, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage, Timestamp,
     },
@@ -139,6 +139,8 @@ impl Watcher {
                 .or_else(|| mount_namespace_of(root, std::process::id())),
         };
         watcher.refresh_facts();
+        let open = watcher.capture.open_connections();
+        watcher.take_in(open);
         watcher
     }
 
@@ -175,19 +177,29 @@ impl Watcher {
     }
 
     fn take(&mut self, with_datagrams: bool) {
+        let events = self.capture.take(with_datagrams);
+        self.take_in(events);
+        if with_datagrams {
+            self.pipeline.drained();
+        }
+    }
+
+    fn take_in(&mut self, events: Vec<KernelEvent>) {
         let clock = boot_clock();
-        for event in self.capture.take(with_datagrams) {
-            let facts = match &event {
-                KernelEvent::Process(image) => self.meet(image),
+        for mut event in events {
+            let facts = match &mut event {
+                KernelEvent::Process(image) => {
+                    complete(image);
+                    self.meet(image)
+                }
                 KernelEvent::Cgroup(_)
                 | KernelEvent::Connect(_)
                 | KernelEvent::ConnectionEnd(_)
+                | KernelEvent::OpenConnection(_)
+                | KernelEvent::Carried(_)
                 | KernelEvent::Datagrams(_) => ProcessFacts::default(),
             };
             self.pipeline.take(event, clock, facts);
-        }
-        if with_datagrams {
-            self.pipeline.drained();
         }
         for loss in self.capture.new_losses() {
             self.pipeline.lose(loss.cause, loss.count, loss.bytes);
@@ -229,6 +241,9 @@ impl Watcher {
         if is_last {
             self.take_unannounced();
         }
+        let mut events = self.capture.open_connections();
+        events.extend(self.capture.carried());
+        self.take_in(events);
         self.settle();
         match self.capture.new_skips() {
             0 => {}
@@ -252,11 +267,12 @@ impl Watcher {
         }
     }
 
-    /// Asks the kernel how the connects stand whose outcome is not known.
+    /// Asks the kernel how the connects stand whose outcome is not known, and whether those are still
+    /// open that were not heard of today.
     fn settle(&mut self) {
         let mut gone = Vec::new();
         let clock = boot_clock();
-        for connect in self.pipeline.open_connects() {
+        for connect in self.pipeline.open_connects(clock) {
             match self.capture.look_at(&connect) {
                 Some(end) => self.tell(KernelEvent::ConnectionEnd(end), clock),
                 None => gone.push(connect),
@@ -275,5 +291,19 @@ impl Watcher {
 
     fn tell(&mut self, event: KernelEvent, clock: BootClock) {
         self.pipeline.take(event, clock, ProcessFacts::default());
+    }
+}
+
+/// Reads the arguments of a process that the kernel side could not look into.
+fn complete(image: &mut ProcessImage) {
+    if !image.flags.argv_elsewhere {
+        return;
+    }
+    match arguments_of(Path::new(ROOT), image.key.pid, image.key.started_boot_ns) {
+        Some(arguments) => {
+            image.argv = arguments.words;
+            image.flags.argv_truncated = arguments.is_truncated;
+        }
+        None => image.flags.argv_unreadable = true,
     }
 }

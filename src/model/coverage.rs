@@ -123,6 +123,9 @@ pub enum LossCause {
     DrainFailed,
     /// A return probe did not fire: the errno of a failed connect may be missing.
     ReturnProbeMissed,
+    /// A connection was open before it could be observed and does not show which side began: it is
+    /// not recorded.
+    OpenUnclear,
     /// The kernel did not run a hook, because it was running on that CPU already.
     HookSkipped,
     /// The table of contacts in user space was full.
@@ -135,7 +138,7 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
@@ -148,6 +151,7 @@ impl LossCause {
         Self::RecordUndecodable,
         Self::DrainFailed,
         Self::ReturnProbeMissed,
+        Self::OpenUnclear,
         Self::HookSkipped,
         Self::ContactsFull,
         Self::StoreFailed,
@@ -169,6 +173,7 @@ impl LossCause {
             Self::RecordUndecodable => "record_undecodable",
             Self::DrainFailed => "drain_failed",
             Self::ReturnProbeMissed => "return_probe_missed",
+            Self::OpenUnclear => "open_unclear",
             Self::HookSkipped => "hook_skipped",
             Self::ContactsFull => "contacts_full",
             Self::StoreFailed => "store_failed",
@@ -191,6 +196,7 @@ impl LossCause {
             Self::RecordUndecodable => "records from the kernel that made no sense",
             Self::DrainFailed => "kernel tables that could not be read",
             Self::ReturnProbeMissed => "connects whose errno may be missing",
+            Self::OpenUnclear => "connections of earlier that do not show which side began",
             Self::HookSkipped => "hooks that the kernel did not run",
             Self::ContactsFull => "attempts to contacts that did not fit into memory",
             Self::StoreFailed => "attempts that could not be written to the database",

@@ -25,8 +25,8 @@ pub use coverage::{
 };
 pub use destination::{Destination, Name, NameSource, Protocol};
 pub use event::{
-    CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
-    KernelEvent, ProcessImage, Sender,
+    Carried, CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
+    KernelEvent, OpenConnection, ProcessImage, Sender,
 };
 pub use flow::{Flow, Outcome};
 pub use identity::{IdentityRecord, RawIdentity};

@@ -29,6 +29,11 @@ impl Timestamp {
         )
     }
 
+    /// The UTC day, in days since 1970.
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(24 * NANOSECONDS_PER_HOUR)
+    }
+
     /// The start of the next UTC hour.
     pub const fn next_hour(self) -> Self {
         Self(self.hour().0.saturating_add(NANOSECONDS_PER_HOUR))

@@ -133,6 +133,17 @@ impl Pipeline {
                 let told = self.connections.tell(&end, is_own, clock);
                 self.add_told(told);
             }
+            KernelEvent::OpenConnection(open) => {
+                let Connect { sender, remote, .. } = &open.connect;
+                if !self.is_own(sender.network_namespace, remote.address) {
+                    let told = self.connections.find(open, clock);
+                    self.add_told(told);
+                }
+            }
+            KernelEvent::Carried(carried) => {
+                let told = self.connections.carry(&carried, clock);
+                self.add_told(told);
+            }
             KernelEvent::Datagrams(count) => {
                 if !self.is_own(count.sender.network_namespace, count.remote.address) {
                     self.unanswered.take(&count, clock);
@@ -180,9 +191,10 @@ impl Pipeline {
     }
 
     /// The connects whose outcome is not known: asking the kernel for each, and telling the answer
-    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending.
-    pub fn open_connects(&self) -> Vec<Connect> {
-        self.connections.unsettled()
+    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending. With them some
+    /// connections of which nothing was heard on this UTC day: the answer counts them on it.
+    pub fn open_connects(&mut self, clock: BootClock) -> Vec<Connect> {
+        self.connections.take_questions(clock.now())
     }
 
     /// The kernel does not know this connection any more, and its end was not reported.
@@ -302,9 +314,10 @@ impl Pipeline {
     fn add_part(&mut self, part: Option<Part>) {
         let Some(part) = part else { return };
         self.notice(&part);
-        let (attempts, bytes) = (part.attempts, part.bytes_out);
+        // A row of bytes alone is one thing that is missing.
+        let (count, bytes) = (part.attempts.max(1), part.bytes_out);
         if !self.sums.add(part) {
-            self.lose(LossCause::ContactsFull, attempts, bytes);
+            self.lose(LossCause::ContactsFull, count, bytes);
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     share::{AddressKey, Period, Sum, SumKey},
     value::count,
 };
-use crate::model::Tally;
+use crate::model::{Outcome, Tally};
 
 /// How sums meet those that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +82,15 @@ ON CONFLICT DO UPDATE SET
   first_ns = min(first_ns, excluded.first_ns),
   last_ns = max(last_ns, excluded.last_ns)";
 
-/// Adds to a sum or raises it. A sum of nothing is no contact and makes no row.
+/// Adds to a sum or raises it. A sum of nothing is no contact and makes no row, except that of
+/// connections which were open and silent.
 pub(super) fn write_sum(
     connection: &Connection,
     key: &SumKey,
     sum: &Sum,
     meet: Meet,
 ) -> rusqlite::Result<()> {
-    if sum.tally == Tally::default() {
+    if sum.tally == Tally::default() && key.outcome != Outcome::Established {
         return Ok(());
     }
     let (statement, period) = match key.period {

@@ -16,7 +16,7 @@ use egress_baseline::{
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 const BOOT: i64 = 1_795_000_000_000_000_000;
 const NETWORK: u32 = 4_026_531_840;
 const SHELL: ProcessKey = ProcessKey {
@@ -26,12 +26,12 @@ const SHELL: ProcessKey = ProcessKey {
 };
 
 /// The clock of a host that was booted at `BOOT`.
-fn clock(seconds: u64) -> BootClock {
+pub(crate) fn clock(seconds: u64) -> BootClock {
     let now = Timestamp::from_unix_ns(BOOT + i64::try_from(seconds * SECOND).unwrap());
     BootClock::new(seconds * SECOND, now)
 }
 
-fn pipeline() -> Pipeline {
+pub(crate) fn pipeline() -> Pipeline {
     pipeline_of(Scope {
         host: "gate".to_owned(),
         ..Scope::default()
@@ -64,7 +64,7 @@ fn image(key: ProcessKey, exe: &[u8]) -> ProcessImage {
     }
 }
 
-fn take(pipeline: &mut Pipeline, event: KernelEvent) {
+pub(crate) fn take(pipeline: &mut Pipeline, event: KernelEvent) {
     pipeline.take(event, clock(100), ProcessFacts::default());
 }
 
@@ -88,7 +88,7 @@ fn remote(address: &str, port: u16, protocol: u8) -> Endpoint {
     }
 }
 
-fn connect(socket: u64, second: u64) -> Connect {
+pub(crate) fn connect(socket: u64, second: u64) -> Connect {
     Connect {
         id: ConnectionId {
             socket,
@@ -97,11 +97,12 @@ fn connect(socket: u64, second: u64) -> Connect {
         sender: sender(),
         remote: remote("198.51.100.7", 443, 6),
         is_followed: true,
+        was_open: false,
     }
 }
 
 /// A look at a connection that a SYN was sent for.
-fn look(connect: &Connect, second: u64) -> ConnectionEnd {
+pub(crate) fn look(connect: &Connect, second: u64) -> ConnectionEnd {
     ConnectionEnd {
         connect: connect.clone(),
         at_boot_ns: second * SECOND,
@@ -131,7 +132,7 @@ fn datagrams(begun: u64, sent: u64) -> DatagramCount {
     }
 }
 
-fn rows(batch: &Batch) -> Vec<(Outcome, u64, Option<u64>)> {
+pub(crate) fn rows(batch: &Batch) -> Vec<(Outcome, u64, Option<u64>)> {
     let row = |record: &FlowRecord| {
         (
             record.flow.outcome,

@@ -86,6 +86,7 @@ pub(crate) fn connect(socket: u64, up: u64) -> Connect {
             protocol: Some(6),
         },
         is_followed: true,
+        was_open: false,
     }
 }
 

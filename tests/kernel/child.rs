@@ -22,7 +22,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{answers, changes, load, scene};
+use super::{answers, changes, held, load, scene};
 
 /// What a child says on standard output, in one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-linger"] => linger(),
         ["--part-serve"] => answers::serve(&isolation),
         ["--part-ask-and-answer"] => answers::ask_and_answer_part(&isolation),
+        ["--part-hold", rest @ ..] => held::play(rest),
         ["--part-flood", count, ports] => flood(count, ports),
         ["--part-memfd", kind] => from_memory(kind),
         ["--part-deleted", kind] => without_a_file(&isolation, kind),
@@ -354,7 +355,8 @@ fn from_the_depth(levels: &str, length: &str, kind: &str) -> Report {
     Report::Broken(format!("run from the depth: {result:?}"))
 }
 
-fn say(report: &Report) -> ExitCode {
+/// Says it in one line of standard output.
+pub(crate) fn say(report: &Report) -> ExitCode {
     let line = serde_json::to_string(report).expect("a report is plain data");
     match (writeln!(io::stdout(), "{line}"), report) {
         (Ok(()), Report::Made(_) | Report::Started(_)) => ExitCode::SUCCESS,

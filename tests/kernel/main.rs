@@ -13,6 +13,8 @@ mod doctor;
 mod dump;
 mod exact;
 mod faults;
+mod held;
+mod holder;
 mod hosts;
 mod identity;
 mod kinds;
@@ -20,6 +22,8 @@ mod layouts;
 mod lifecycle;
 mod load;
 mod observer;
+mod open;
+mod open_cases;
 mod real_traffic;
 mod requirements;
 mod scene;
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         exact::trials(),
         faults::trials(),
         doctor::trials(),
+        open::trials(),
         hosts::trials(),
         layouts::trials(),
         real_traffic::trials(),

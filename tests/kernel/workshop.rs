@@ -102,6 +102,17 @@ impl Workshop {
         Ok(command)
     }
 
+    /// The same at the other end of its cable.
+    pub(crate) fn command_at_peer(&self, exe: &Path) -> io::Result<Command> {
+        let mut command = Command::new(exe);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        self.lab.place_at_peer(&mut command)?;
+        Ok(command)
+    }
+
     /// Runs this binary under the name `name` with `arguments`, to its end.
     pub(crate) fn run<Word: AsRef<OsStr>>(
         &self,

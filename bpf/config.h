@@ -25,6 +25,7 @@ struct record_types {
 	struct connection_end_record end;
 	struct datagram_key datagram_key;
 	struct datagram_count datagram_count;
+	struct module_record module;
 	struct connection connection;
 	struct own_address own_address;
 	struct loss loss;

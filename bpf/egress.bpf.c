@@ -20,6 +20,7 @@
 /* readers: one kernel type in, one struct of ours out */
 #include "endpoint.h"
 #include "packet.h"
+#include "payload.h"
 #include "task.h"
 
 /* bodies: what an event means */
@@ -30,9 +31,12 @@
 #include "local.h"
 #include "connection.h"
 #include "datagram.h"
+#include "handmade.h"
+#include "association.h"
 
 /* programs */
 #include "hooks/kprobe.h"
+#include "hooks/module.h"
 #include "hooks/fexit.h"
 #include "hooks/cgroup.h"
 #include "hooks/tracepoint.h"

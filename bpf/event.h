@@ -12,6 +12,9 @@
 #define TTY_LENGTH 64
 #define ANCESTORS 8
 
+/* As the kernel has it; on no architecture is it longer. */
+#define MODULE_NAME_LENGTH 56
+
 /* Longest path and longest arguments that are read, in bytes. */
 #define PATH_LENGTH 4096
 #define ARGUMENTS_LENGTH 4096
@@ -27,6 +30,7 @@ enum event_kind {
 	EVENT_CGROUP,
 	EVENT_CONNECT,
 	EVENT_CONNECTION_END,
+	EVENT_MODULE,
 };
 
 /* One process image: pids are reused, and one process execs several programs. */
@@ -154,9 +158,17 @@ struct connection_end_record {
 	__u16 flags;
 };
 
+/* A module of the kernel is being loaded: hooks may have to be put into it. */
+struct module_record {
+	__u32 kind;
+	__u8 name[MODULE_NAME_LENGTH];
+};
+
 /* A connection that is being followed: the value of the `connections` map. */
 struct connection {
 	__u64 started_boot_ns;
+	/* Handed over to a protocol whose sockets do not count for themselves. */
+	__u64 bytes_out;
 	struct sender sender;
 	struct endpoint remote;
 	/* Thread that is inside the connect call, while a return probe will tell how it ends. */
@@ -180,7 +192,7 @@ struct datagram_count {
 	/* Calls that should each end in a packet that another hook sees; with an error in the key:
 	 * calls that were counted as sent under the key without it, and were refused. */
 	__u64 begun;
-	/* Calls or packets that went out. */
+	/* Calls or packets that went out; none if only more bytes of such as were counted. */
 	__u64 sent;
 	__u64 bytes;
 	__u64 first_boot_ns;
@@ -208,6 +220,8 @@ enum loss_cause {
 	LOSS_CALLS_FULL,
 	LOSS_SCRATCH_FULL,
 	LOSS_RETURN_PROBE_MISSED,
+	/* A destination that is only in the payload, which could not be read. */
+	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_CAUSES,
 };
 
@@ -223,4 +237,4 @@ _Static_assert(sizeof(struct connection_end_record) == 128,
 	       "padding in struct connection_end_record");
 _Static_assert(sizeof(struct datagram_key) == 72, "padding in struct datagram_key");
 _Static_assert(sizeof(struct datagram_count) == 48, "padding in struct datagram_count");
-_Static_assert(sizeof(struct connection) == 88, "padding in struct connection");
+_Static_assert(sizeof(struct connection) == 96, "padding in struct connection");

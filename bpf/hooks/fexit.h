@@ -56,7 +56,7 @@ int BPF_PROG(fexit_raw_sendmsg, struct sock *sk, struct msghdr *message, unsigne
 	struct endpoint remote = {};
 
 	if (result < 0 && endpoint_from_message4(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+		report_raw_refused(sk, &remote, message, length, result);
 	return 0;
 }
 
@@ -67,7 +67,7 @@ int BPF_PROG(fexit_rawv6_sendmsg, struct sock *sk, struct msghdr *message, unsig
 	struct endpoint remote = {};
 
 	if (result < 0 && endpoint_from_message6(&remote, sk, message))
-		report_refused(sk, &remote, length, result);
+		report_raw_refused(sk, &remote, message, length, result);
 	return 0;
 }
 
@@ -75,9 +75,7 @@ SEC("?fexit/packet_sendmsg")
 int BPF_PROG(fexit_packet_sendmsg, struct socket *socket, struct msghdr *message,
 	     unsigned long length, int result)
 {
-	struct endpoint remote = {};
-
 	if (result < 0)
-		report_refused(BPF_CORE_READ(socket, sk), &remote, length, result);
+		report_frame_refused(BPF_CORE_READ(socket, sk), message, length, result);
 	return 0;
 }

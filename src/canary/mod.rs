@@ -8,6 +8,7 @@ mod isolation;
 mod kind;
 mod lab;
 mod local;
+mod multipath;
 mod other;
 mod packet;
 mod peer;
@@ -23,3 +24,4 @@ pub use kind::{Expected, Group, Kind, Made, NotMade, Scope, kind_named, kinds};
 pub use lab::{
     Lab, LabError, MAKER_ADDRESS4, MAKER_ADDRESS6, OPEN_PORT, PEER_ADDRESS4, PEER_ADDRESS6,
 };
+pub use multipath::{connect_over_two_paths, offer_second_path, two_paths_target};

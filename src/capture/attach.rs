@@ -1,10 +1,12 @@
 //! Turns a backend on: whether it can be used is found out by trying, never by kernel version.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs::File,
     mem::MaybeUninit,
     os::fd::{AsRawFd, OwnedFd},
+    path::Path,
     sync::Mutex,
 };
 
@@ -17,7 +19,8 @@ use libbpf_rs::{
 
 use super::{
     Backend, CaptureError, Limits, Settings,
-    backend::{FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, blind_spot},
+    backend::{Hook, NO_RESULTS, Need, TRACEPOINT, blind_spot},
+    hooker::Hooker,
     requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
 };
@@ -25,7 +28,11 @@ use crate::model::{BackendFailure, BlindSpot};
 
 /// A backend that is on. Dropping it takes all hooks away.
 pub(super) struct Attached {
-    _links: Vec<Link>,
+    // Before the programs that it may hold: fields are dropped in this order.
+    hooker: Option<Hooker>,
+    /// Hooks of modules that are there and could not be attached.
+    missing: Vec<Hook>,
+    links: BTreeMap<&'static str, Link>,
     pub(super) skeleton: EgressSkel<'static>,
     pub(super) backend: Backend,
     pub(super) failures: Vec<BackendFailure>,
@@ -132,18 +139,26 @@ fn turn_on(
     let skeleton = open
         .load()
         .map_err(|error| reason("load the BPF programs", &error))?;
-    let mut links = Vec::new();
+    let mut links = BTreeMap::new();
     for hook in &hooks {
         match attach(&skeleton, hook, cgroup.as_ref()) {
-            Ok(link) => links.push(link),
-            Err(error) => match hook.need {
-                Need::All => return Err(attach_failure(backend, hook, &error)),
-                Need::OneKind(code, text) => blind_spots.push(blind_spot(code, text)),
+            Ok(link) => drop(links.insert(hook.program, link)),
+            Err(error) => match lost_without(hook) {
+                Ok(lost) => blind_spots.extend(lost.filter(|spot| !blind_spots.contains(spot))),
+                Err(()) => return Err(attach_failure(backend, hook, &error)),
             },
         }
     }
+    // What was said of functions that are not there.
+    drop(last_complaint());
+    let has_modules = hooks
+        .iter()
+        .any(|hook| matches!(hook.need, Need::Module(..)));
+    let hooker = has_modules.then(Hooker::start).transpose();
     Ok(Attached {
-        _links: links,
+        hooker: hooker.map_err(|error| format!("start a thread: {error}"))?,
+        missing: Vec::new(),
+        links,
         skeleton,
         backend,
         failures: Vec::new(),
@@ -181,22 +196,100 @@ fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), l
     open.maps.known_processes.set_max_entries(known_processes)
 }
 
-/// The hooks that this kernel has something for; a program for a tracepoint that is not there would
+/// What is not seen without a hook that cannot be attached; an error if that is everything.
+fn lost_without(hook: &Hook) -> Result<Option<BlindSpot>, ()> {
+    match hook.need {
+        Need::All => Err(()),
+        Need::OneKind(code, text) => Ok(Some(blind_spot(code, text))),
+        Need::Module(module, (code, text)) => Ok(is_loaded(module).then(|| blind_spot(code, text))),
+        Need::Nothing => Ok(None),
+    }
+}
+
+/// Whether a module is there, loaded or built in.
+fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).exists()
+}
+
+impl Attached {
+    /// Puts hooks into a module that was just loaded; false if there are none for it. Those of an
+    /// earlier load of it went away with it.
+    pub(super) fn hook_into(&mut self, module: &str) -> bool {
+        let hooks = self.hooks_of_modules(|name| name == module);
+        for hook in &hooks {
+            drop(self.links.remove(hook.program));
+        }
+        self.attach_all(&hooks);
+        !hooks.is_empty()
+    }
+
+    /// Looks for modules that are there and have no hooks: news of them may have been lost.
+    pub(super) fn look_for_modules(&mut self) {
+        let mut missing = self.hooks_of_modules(is_loaded);
+        missing.retain(|hook| !self.links.contains_key(hook.program));
+        self.attach_all(&missing);
+    }
+
+    /// Tries again to attach what could not be; false if something still cannot.
+    pub(super) fn retry_hooks(&mut self) -> bool {
+        let mut missing = std::mem::take(&mut self.missing);
+        missing.retain(|hook| matches!(hook.need, Need::Module(module, _) if is_loaded(module)));
+        self.attach_all(&missing);
+        self.missing.is_empty()
+    }
+
+    fn hooks_of_modules(&self, is_meant: impl Fn(&str) -> bool) -> Vec<Hook> {
+        let hooks = self.backend.hooks().iter().copied();
+        hooks
+            .filter(|hook| matches!(hook.need, Need::Module(module, _) if is_meant(module)))
+            .collect()
+    }
+
+    fn attach_all(&mut self, hooks: &[Hook]) {
+        for hook in hooks {
+            let program = program_of(&self.skeleton, hook);
+            let link = match (&self.hooker, program) {
+                (Some(hooker), Some(program)) => hooker.attach(&program),
+                _ => None,
+            };
+            match link {
+                Some(link) => drop(self.links.insert(hook.program, link)),
+                None => self.missing.push(*hook),
+            }
+        }
+        drop(last_complaint());
+    }
+}
+
+/// The hooks that this kernel has something for: a program for a tracepoint that is not there would
 /// keep the whole object from loading.
 fn available(hooks: &[Hook], blind_spots: &mut Vec<BlindSpot>) -> Vec<Hook> {
-    let has_frame_tracepoint = Btf::from_vmlinux().is_ok_and(|btf| {
-        btf.type_by_name::<Typedef<'_>>("btf_trace_sock_send_length")
-            .is_some()
-    });
-    let mut available = hooks.to_vec();
-    let is_frame_tracepoint = |hook: &Hook| hook.program == FRAME_TRACEPOINT.program;
-    if !has_frame_tracepoint && hooks.iter().any(is_frame_tracepoint) {
-        available.retain(|hook| !is_frame_tracepoint(hook));
-        if let Need::OneKind(code, text) = FRAME_TRACEPOINT.need {
-            blind_spots.push(blind_spot(code, text));
-        }
+    let btf = Btf::from_vmlinux().ok();
+    let is_there = |hook: &Hook| match hook.program.strip_prefix(TRACEPOINT) {
+        // One that nothing works without is tried, so that the kernel says what is wrong.
+        Some(_) if hook.need == Need::All => true,
+        Some(tracepoint) => btf.as_ref().is_some_and(|btf| {
+            btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{tracepoint}"))
+                .is_some()
+        }),
+        None => true,
+    };
+    let (available, missing): (Vec<Hook>, Vec<Hook>) =
+        hooks.iter().copied().partition(|hook| is_there(hook));
+    for hook in missing {
+        blind_spots.extend(lost_without(&hook).ok().flatten());
     }
     available
+}
+
+fn program_of<'skeleton>(
+    skeleton: &'skeleton EgressSkel<'_>,
+    hook: &Hook,
+) -> Option<ProgramMut<'skeleton>> {
+    skeleton
+        .object()
+        .progs_mut()
+        .find(|program| program.name() == OsStr::new(hook.program))
 }
 
 fn attach(
@@ -204,10 +297,7 @@ fn attach(
     hook: &Hook,
     cgroup: Option<&OwnedFd>,
 ) -> Result<Link, libbpf_rs::Error> {
-    let program = skeleton
-        .object()
-        .progs_mut()
-        .find(|program| program.name() == OsStr::new(hook.program))
+    let program = program_of(skeleton, hook)
         .ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
     match cgroup {
         Some(cgroup) if is_cgroup_program(&program) => program.attach_cgroup(cgroup.as_raw_fd()),

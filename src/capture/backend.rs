@@ -20,6 +20,10 @@ pub(super) enum Need {
     All,
     /// One kind of flow, by code and sentence.
     OneKind(&'static str, &'static str),
+    /// Nothing: a kernel that lacks what the program is for has no use for it.
+    Nothing,
+    /// Nothing while that module is not loaded; then one kind of flow.
+    Module(&'static str, (&'static str, &'static str)),
 }
 
 /// A program of the object and what it is for.
@@ -43,8 +47,24 @@ const fn optional(program: &'static str, code: &'static str, text: &'static str)
     }
 }
 
-/// The program that needs a tracepoint which only kernels since 6.3 have.
-pub(super) const FRAME_TRACEPOINT: Hook = optional(
+const fn of_module(module: &'static str, program: &'static str) -> Hook {
+    Hook {
+        program,
+        need: Need::Module(module, NO_MODULE_FUNCTION),
+    }
+}
+
+/// What is lost where a module is there and a function in it is not.
+const NO_MODULE_FUNCTION: (&str, &str) = (
+    "module-functions",
+    "SCTP, DCCP or L2TP over IP is seen in part or not at all: a function of its module cannot be \
+     hooked on this kernel",
+);
+
+/// Programs on tracepoints are named after them.
+pub(super) const TRACEPOINT: &str = "tracepoint_";
+
+const FRAME_TRACEPOINT: Hook = optional(
     "tracepoint_sock_send_length",
     "frames",
     "frames sent through AF_PACKET sockets are not seen: this kernel has no tracepoint for them",
@@ -69,7 +89,7 @@ pub(super) const NO_RESULTS: (&str, &str) = (
     "a datagram that the kernel refuses to send is recorded as sent",
 );
 
-const KPROBE: [Hook; 13] = [
+const KPROBE: [Hook; 27] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("kprobe_tcp_v4_connect"),
     hook("kretprobe_tcp_v4_connect"),
@@ -91,6 +111,26 @@ const KPROBE: [Hook; 13] = [
         "frames-old",
         "frames sent through SOCK_PACKET sockets are not seen: this kernel has no such function",
     ),
+    Hook {
+        program: "kprobe_ip_append_page",
+        need: Need::Nothing,
+    },
+    Hook {
+        program: "tracepoint_module_load",
+        need: Need::Nothing,
+    },
+    of_module("sctp", "kprobe_sctp_connect"),
+    of_module("sctp", "kretprobe_sctp_connect"),
+    of_module("sctp", "kprobe_sctp_sendmsg"),
+    of_module("sctp", "kretprobe_sctp_sendmsg"),
+    of_module("dccp_ipv4", "kprobe_dccp_v4_connect"),
+    of_module("dccp_ipv4", "kretprobe_dccp_v4_connect"),
+    of_module("dccp_ipv6", "kprobe_dccp_v6_connect"),
+    of_module("dccp_ipv6", "kretprobe_dccp_v6_connect"),
+    of_module("l2tp_ip", "kprobe_l2tp_ip_sendmsg"),
+    of_module("l2tp_ip", "kretprobe_l2tp_ip_sendmsg"),
+    of_module("l2tp_ip6", "kprobe_l2tp_ip6_sendmsg"),
+    of_module("l2tp_ip6", "kretprobe_l2tp_ip6_sendmsg"),
 ];
 
 const CGROUP: [Hook; 8] = [
@@ -105,7 +145,7 @@ const CGROUP: [Hook; 8] = [
 ];
 
 /// What no backend sees on any kernel.
-const EVERYWHERE: [(&str, &str); 8] = [
+const EVERYWHERE: [(&str, &str); 6] = [
     (
         "below-sockets",
         "AF_XDP sockets, frames written to TUN and TAP devices, PACKET_TX_RING and packets that BPF \
@@ -125,23 +165,23 @@ const EVERYWHERE: [(&str, &str); 8] = [
         "bytes of an open connection are recorded when it ends",
     ),
     (
-        "frame-destination",
-        "frames sent through AF_PACKET sockets are recorded with their process and length, without a \
-         destination",
-    ),
-    (
-        "own-header",
-        "raw packets that bring their own IP header are recorded with the address that was given to \
-         the call, where one was",
-    ),
-    (
-        "multipath-subflows",
-        "further subflows of a Multipath TCP connection are recorded as the kernel's",
+        "later-subflows",
+        "a subflow of a Multipath TCP connection that is opened when the first one has ended is \
+         recorded as the kernel's",
     ),
 ];
 
-const KPROBE_BLIND: [(&str, &str); 3] = [
-    ("sctp-dccp-l2tp", "SCTP, DCCP and L2TP over IP are not seen"),
+const KPROBE_BLIND: [(&str, &str); 4] = [
+    (
+        "association-bytes",
+        "of SCTP and DCCP connections the bytes that come in are not counted, of DCCP none at all",
+    ),
+    (
+        "many-peers",
+        "an SCTP socket with many peers is recorded by its calls: what it sends to an association \
+         by its number is not seen, an answer to a peer that wrote first is recorded as if it had \
+         not",
+    ),
     (
         "forbidden-connect",
         "a connect that a BPF program of a cgroup forbids is not seen: it never reaches the hook",
@@ -152,7 +192,7 @@ const KPROBE_BLIND: [(&str, &str); 3] = [
     ),
 ];
 
-const CGROUP_BLIND: [(&str, &str); 4] = [
+const CGROUP_BLIND: [(&str, &str); 5] = [
     (
         "connect-errno",
         "a connect that fails before its first packet is recorded without an errno",
@@ -164,8 +204,13 @@ const CGROUP_BLIND: [(&str, &str); 4] = [
     ),
     (
         "association-packets",
-        "of SCTP and DCCP the packet that asks for an association is recorded; its outcome, later \
-         packets and bytes are not",
+        "of SCTP the packet that asks for an association is recorded; of SCTP and DCCP bytes are \
+         not, and of an SCTP socket with many peers neither are outcome and later packets",
+    ),
+    (
+        "frame-destination",
+        "frames sent through AF_PACKET sockets are recorded with their process and length, without a \
+         destination",
     ),
     (
         "more-data",
@@ -218,10 +263,18 @@ impl Backend {
         let results =
             (!self.result_hooks().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
         let kinds = self.hooks().iter().filter_map(|hook| match hook.need {
-            Need::All => None,
-            Need::OneKind(code, text) => Some(blind_spot(code, text)),
+            Need::All | Need::Nothing => None,
+            Need::OneKind(code, text) | Need::Module(_, (code, text)) => {
+                Some(blind_spot(code, text))
+            }
         });
-        kinds.chain(results).collect()
+        let mut possible: Vec<BlindSpot> = Vec::new();
+        for spot in kinds.chain(results) {
+            if !possible.contains(&spot) {
+                possible.push(spot);
+            }
+        }
+        possible
     }
 }
 

@@ -8,6 +8,7 @@ mod clock;
 mod decode;
 mod drain;
 mod error;
+mod hooker;
 mod requirements;
 mod skeleton;
 mod skipped;
@@ -80,6 +81,8 @@ pub struct Capture {
 #[derive(Default)]
 struct Inbox {
     events: Vec<KernelEvent>,
+    /// Names of modules that were loaded.
+    modules: Vec<String>,
     undecodable: u64,
 }
 
@@ -154,6 +157,7 @@ impl Capture {
         }
         // After the tables: a process is reported before it is counted.
         self.ring.consume_raw();
+        self.meet_modules(with_datagrams);
         let mut events = std::mem::take(&mut self.inbox.borrow_mut().events);
         events.extend(datagrams.into_iter().map(KernelEvent::Datagrams));
         events
@@ -204,12 +208,18 @@ impl Capture {
                 });
             }
         }
-        if let Some(count) = self.known_losses.remove(&LossCause::DrainFailed) {
-            new.push(NewLoss {
-                cause: LossCause::DrainFailed,
-                count: count.0,
-                bytes: None,
-            });
+        for cause in [LossCause::DrainFailed, LossCause::HookLate] {
+            if let Some((count, _)) = self.known_losses.remove(&cause) {
+                new.push(NewLoss {
+                    cause,
+                    count,
+                    bytes: None,
+                });
+            }
+        }
+        if new.iter().any(|loss| loss.cause == LossCause::RingFull) {
+            // The news of a module may have been among what did not fit.
+            self.attached.look_for_modules();
         }
         new
     }
@@ -245,6 +255,19 @@ impl Capture {
         })
     }
 
+    /// Puts hooks into modules that were loaded just now, and tries once more where that failed.
+    fn meet_modules(&mut self, is_retry_due: bool) {
+        if is_retry_due && !self.attached.retry_hooks() {
+            self.note(LossCause::HookLate);
+        }
+        let modules = std::mem::take(&mut self.inbox.borrow_mut().modules);
+        for module in modules {
+            if self.attached.hook_into(&module) {
+                self.note(LossCause::HookLate);
+            }
+        }
+    }
+
     fn note(&mut self, cause: LossCause) {
         self.known_losses.entry(cause).or_default().0 += 1;
     }
@@ -252,9 +275,12 @@ impl Capture {
 
 impl Inbox {
     fn receive(&mut self, record: &[u8]) {
-        match decode::decode(record) {
-            Some(event) => self.events.push(event),
-            None => self.undecodable += 1,
+        if let Some(event) = decode::decode(record) {
+            self.events.push(event);
+        } else if let Some(module) = decode::module(record) {
+            self.modules.push(module);
+        } else {
+            self.undecodable += 1;
         }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     dump::{Flow, destination, listed, shown},
     requirements::not_tried,
     session::{Session, session},
+    support::{self, Verdict},
     workshop::Run,
 };
 
@@ -32,6 +33,15 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
+    let judged = compare(kind);
+    if let Err(cause) = &judged {
+        support::note(kind, Verdict::Missed);
+        return Err(cause.clone());
+    }
+    judged
+}
+
+fn compare(kind: &'static Kind) -> Result<Completion, Failed> {
     let session = session()?;
     let run = session
         .makers
@@ -40,13 +50,20 @@ fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
         .clone()?;
     let made = match &run.report {
         Report::Made(made) => *made,
-        Report::Lacking(what) => return not_tried(kind.name, kind.group.word(), what),
+        Report::Lacking(what) => {
+            support::note(kind, Verdict::NotThere);
+            return not_tried(kind.name, kind.group.word(), what);
+        }
         other => return Err(format!("it could not be made: {other:?}").into()),
     };
     let flows = session.dump.flows_of(run.pid);
-    let Some(rule) = rule_for(kind, &made, session) else {
+    let (rule, short_of) = rule_for(kind, &made, session);
+    let Some(rule) = rule else {
         return match flows.as_slice() {
-            [] => Ok(Completion::Completed),
+            [] => {
+                support::note(kind, Verdict::Unseen(short_of));
+                Ok(Completion::Completed)
+            }
             some => Err(format!("expected no flow, recorded:\n{}", listed(some)).into()),
         };
     };
@@ -55,6 +72,7 @@ fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
     };
     let faults = faults(flow, &rule, &run, session);
     if faults.is_empty() {
+        support::note(kind, short_of.map_or(Verdict::Seen, Verdict::InPart));
         return Ok(Completion::Completed);
     }
     Err(format!("{}\nexpected: {rule}\nrecorded: {flow}", faults.join("; ")).into())
@@ -131,12 +149,29 @@ impl std::fmt::Display for Rule {
     }
 }
 
-/// None where nothing must be recorded.
+/// What must be recorded, if anything, and the blind spot for which it is less than everything.
 ///
-/// Less than everything is good enough only where the observer itself has declared the blind spot;
-/// and where it has, more than it declared is a fault too: of the declaration.
-fn rule_for(kind: &Kind, made: &Made, session: &Session) -> Option<Rule> {
-    let is_declared = |code: &str| session.dump.declares_blind(code);
+/// Less is good enough only where the observer itself has declared it; and where it has, more than
+/// it declared is a fault too: of the declaration.
+fn rule_for(kind: &Kind, made: &Made, session: &Session) -> (Option<Rule>, Option<&'static str>) {
+    let mut short_of = None;
+    let is_declared = |code: &'static str| {
+        let is_declared = session.dump.declares_blind(code);
+        if is_declared {
+            short_of = Some(code);
+        }
+        is_declared
+    };
+    let rule = rule_of_backend(kind, made, session, is_declared);
+    (rule, short_of)
+}
+
+fn rule_of_backend(
+    kind: &Kind,
+    made: &Made,
+    session: &Session,
+    mut is_declared: impl FnMut(&'static str) -> bool,
+) -> Option<Rule> {
     if kind.name == "udp4-reply" && is_declared("datagram-replies") {
         return Some(reply_rule(made));
     }
@@ -188,23 +223,27 @@ fn is_refused_datagram(kind: &Kind, made: &Made) -> bool {
         && made.attempts > 0
         && matches!(
             kind.group,
-            Group::Udp | Group::Firewall | Group::Ping | Group::Raw
+            Group::Udp | Group::Firewall | Group::Ping | Group::Raw | Group::Packet
         )
 }
 
-/// Kprobes see the call itself; its result only where a kretprobe is.
+/// Kprobes see the call itself; its result only where another hook is.
 fn seen_by_kprobes(
     kind: &Kind,
     made: &Made,
     rule: Rule,
-    is_declared: impl Fn(&str) -> bool,
+    mut is_declared: impl FnMut(&'static str) -> bool,
 ) -> Option<Rule> {
-    match kind.group {
-        Group::Sctp | Group::Dccp | Group::L2tp if is_declared("sctp-dccp-l2tp") => None,
+    match (kind.group, kind.name) {
         _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => Some(Rule {
             state: Outcome::Sent,
             bytes_out: Number::Exactly(made.bytes_out),
             errno: Some(None),
+            ..rule
+        }),
+        // Its port is chosen only after the call was seen.
+        (Group::Sctp, "sctp4-send") => Some(Rule {
+            source_port: None,
             ..rule
         }),
         _ => Some(rule),
@@ -217,7 +256,7 @@ fn seen_by_fallback(
     kind: &Kind,
     made: &Made,
     rule: Rule,
-    is_declared: impl Fn(&str) -> bool,
+    mut is_declared: impl FnMut(&'static str) -> bool,
 ) -> Option<Rule> {
     let failed_unseen = Rule {
         state: Outcome::Failed,
@@ -226,12 +265,23 @@ fn seen_by_fallback(
     };
     match (kind.group, kind.name) {
         (Group::Packet, _) if is_declared("frames") => None,
+        // What is not IP has no destination to be missed.
+        (Group::Packet, _) if rule.address.is_some() && is_declared("frame-destination") => {
+            Some(Rule {
+                proto: Protocol::UNKNOWN.word(None),
+                address: None,
+                port: Port::Exactly(None),
+                ..rule
+            })
+        }
         (Group::Ping | Group::Raw, _)
             if is_refused_datagram(kind, made) && is_declared("datagram-errno") =>
         {
             None
         }
-        _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => {
+        (Group::Udp | Group::Firewall, _)
+            if is_refused_datagram(kind, made) && is_declared("datagram-errno") =>
+        {
             Some(failed_unseen)
         }
         (Group::Tcp, name) if fails_before_syn(name) && is_declared("connect-errno") => {
@@ -243,18 +293,20 @@ fn seen_by_fallback(
                 ..rule
             })
         }
+        // What it counts is what the packets carry.
         (Group::Raw, name) if name.ends_with("-own-header") => Some(Rule {
-            proto: Protocol::UDP.word(rule.address),
-            port: Port::Exactly(Some(kind.port())),
             bytes_out: Number::Exactly(made.payload_bytes),
             ..rule
         }),
-        // Chunks are no payload of the maker, and what the kernel answers is another association's.
-        (Group::Sctp | Group::Dccp, _) if is_declared("association-packets") => Some(Rule {
-            state: Outcome::Sent,
-            bytes_out: Number::AtLeast(0),
-            ..rule
-        }),
+        (Group::Sctp, name)
+            if made.bytes_out + made.bytes_in > 0 && is_declared("association-packets") =>
+        {
+            Some(Rule {
+                bytes_out: Number::Exactly(0),
+                source_port: rule.source_port.filter(|_| name != "sctp4-send"),
+                ..rule
+            })
+        }
         // The kernel puts a session number before the payload.
         (Group::L2tp, _) => Some(Rule {
             bytes_out: Number::AtLeast(made.bytes_out),

@@ -12,12 +12,15 @@ mod hosts;
 mod identity;
 mod kinds;
 mod lifecycle;
+mod modules;
+mod multipath;
 mod observer;
 mod real_traffic;
 mod requirements;
 mod scene;
 mod scenes;
 mod session;
+mod support;
 mod workshop;
 
 use std::{
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         churn::trials(),
         identity::trials(),
         contexts::trials(),
+        multipath::trials(),
+        modules::trials(),
         lifecycle::trials(),
         hosts::trials(),
         real_traffic::trials(),
@@ -61,6 +66,10 @@ fn main() -> ExitCode {
     .flatten()
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Err(cause) = support::write() {
+        writeln!(io::stderr(), "error: write the results: {cause}").ok();
+        return ExitCode::FAILURE;
+    }
     let list = requirements::list_of_not_tried();
     if writeln!(io::stdout(), "\n{list}").is_err() {
         return ExitCode::FAILURE;

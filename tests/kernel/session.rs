@@ -21,6 +21,8 @@ use super::{
     churn::{self, Churn},
     contexts::{self, Placed},
     dump::Dump,
+    modules,
+    multipath::{self, TwoPaths},
     observer::Observer,
     scenes::{self, Scene},
     workshop::{Run, Workshop},
@@ -43,6 +45,10 @@ pub(crate) struct Session {
     pub(crate) scenes: BTreeMap<&'static str, Result<Scene, String>>,
     /// The processes in cgroups of their own.
     pub(crate) placed: BTreeMap<&'static str, Result<Placed, String>>,
+    /// The connection over two paths.
+    pub(crate) two_paths: Result<TwoPaths, String>,
+    /// Modules that were loaded after the observer had begun.
+    pub(crate) late_modules: Vec<String>,
     /// The process that sent to very many places.
     pub(crate) flood: Result<Run, String>,
     /// Inode of the network namespace of the makers.
@@ -79,9 +85,14 @@ fn hold() -> Result<Session, String> {
 
 fn observe_all() -> Result<Session, String> {
     note("the observer starts");
-    let workshop = Workshop::build()?;
+    let mut workshop = Workshop::build()?;
     let database = workshop.path().join("flows.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
+    note("modules are loaded that were kept back");
+    let late_modules = modules::load_late()?;
+    if !late_modules.is_empty() {
+        workshop.rebuild_lab()?;
+    }
     note("each kind of flow is made");
     let makers = run_makers(&workshop);
     note("short-lived processes come and go");
@@ -89,6 +100,8 @@ fn observe_all() -> Result<Session, String> {
     note("programs hide what they are");
     let scenes = scenes::run_all(&workshop);
     let placed = contexts::run_all(&workshop);
+    note("a connection takes two paths");
+    let two_paths = multipath::run();
     note("a flood is sent");
     let flood = workshop.run(
         "flood",
@@ -125,6 +138,8 @@ fn observe_all() -> Result<Session, String> {
         churn,
         scenes,
         placed,
+        two_paths,
+        late_modules,
         flood,
         namespace: namespace.map_err(|cause| cause.to_string())?,
     })

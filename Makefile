@@ -9,7 +9,7 @@ TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-l
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit kernel vm
+.PHONY: help try test setup-build setup-test check unit kernel vm kernel-support
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
@@ -18,6 +18,7 @@ help:
 	@echo 'make unit    tests without root'
 	@echo 'make kernel  tests of the hooks that this kernel has (root)'
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
+	@echo 'make kernel-support    run them on every kernel and write docs/kernel-support.md'
 
 setup-build:
 	@packaging/need-packages $(BUILD_PACKAGES)
@@ -56,3 +57,11 @@ vm: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test kernel --no-run
 	tests/vm/run $(VM_KERNELS)
+
+# The page says what these runs saw.
+ALL_KERNELS = 5.10 6.1 6.12 7.3
+kernel-support: setup-test
+	$(CARGO) build --bins
+	$(CARGO) test --test kernel --no-run
+	EGRESS_VM_RESULTS=docs/kernel-support tests/vm/run $(ALL_KERNELS)
+	EGRESS_WRITE_PAGE=1 $(CARGO) test --test it kernel_support

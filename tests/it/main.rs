@@ -10,6 +10,7 @@ mod exchange;
 mod exchange_flows;
 mod exchange_records;
 mod identity;
+mod kernel_support;
 mod replay;
 mod store_contacts;
 mod store_denied;

@@ -10,7 +10,7 @@ TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-l
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit kernel vm systemd
+.PHONY: help try test setup-build setup-test check unit kernel vm systemd kernel-support
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
@@ -20,6 +20,7 @@ help:
 	@echo 'make kernel  tests of the hooks that this kernel has (root)'
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
 	@echo 'make systemd tests of the service on a Debian system under QEMU (root)'
+	@echo 'make kernel-support    run them on every kernel and write docs/kernel-support.md'
 
 setup-build:
 	@packaging/need-packages $(BUILD_PACKAGES)
@@ -53,13 +54,23 @@ kernel: setup-test
 	CARGO_TARGET_$(HOST)_RUNNER="$(SUDO) env EGRESS_BACKEND=cgroup \
 		EGRESS_TEST_REQUIRE=$(KERNEL_REQUIRE)" $(CARGO) test --test kernel
 
+# The oldest kernel, whose verifier knows least, and the one that most hosts have.
+VM_KERNELS ?= 5.10 6.1
 vm: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test kernel --no-run
-	tests/vm/run 6.1
+	tests/vm/run $(VM_KERNELS)
 
 # Root, because debootstrap is.
 systemd: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test systemd --no-run
 	$(SUDO) tests/systemd/run
+
+# The page says what these runs saw.
+ALL_KERNELS = 5.10 6.1 6.12 7.3
+kernel-support: setup-test
+	$(CARGO) build --bins
+	$(CARGO) test --test kernel --no-run
+	EGRESS_VM_RESULTS=docs/kernel-support tests/vm/run $(ALL_KERNELS)
+	EGRESS_WRITE_PAGE=1 $(CARGO) test --test it kernel_support

@@ -62,10 +62,6 @@ static __always_inline bool is_mptcp_subflow(struct sock *sk)
 	return BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
 }
 
-struct mptcp_sock {
-	struct sock *first;
-} __attribute__((preserve_access_index));
-
 /* The subflow that a Multipath TCP socket began with; none where the kernel has no such sockets. */
 static __always_inline struct sock *mptcp_first_subflow(struct sock *sk)
 {
@@ -74,6 +70,60 @@ static __always_inline struct sock *mptcp_first_subflow(struct sock *sk)
 	if (!bpf_core_field_exists(msk->first))
 		return NULL;
 	return BPF_CORE_READ(msk, first);
+}
+
+/*
+ * The first subflow of the Multipath TCP connection that a subflow belongs to; NULL if `sk` is
+ * none. It stays in its place until the whole connection is gone.
+ */
+static __always_inline struct sock *first_subflow(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = (void *)sk;
+	struct mptcp_subflow_context *subflow;
+
+	if (!bpf_core_type_exists(struct mptcp_subflow_context))
+		return NULL;
+	subflow = BPF_CORE_READ(icsk, icsk_ulp_data);
+	return mptcp_first_subflow(BPF_CORE_READ(subflow, conn));
+}
+
+/* Until 5.14 the lowest bit told the direction, and the field had another name. */
+struct iov_iter___directed {
+	unsigned int type;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 iterator_type(struct iov_iter *iter)
+{
+	struct iov_iter___directed *older = (void *)iter;
+
+	if (bpf_core_field_exists(older->type))
+		return BPF_CORE_READ(older, type) & ~1U;
+	return BPF_CORE_READ(iter, iter_type);
+}
+
+/* One buffer in the memory of the caller, without an array around it: since 6.0. */
+static __always_inline bool is_one_buffer(__u32 type)
+{
+	return bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
+	       type == bpf_core_enum_value(enum iter_type, ITER_UBUF);
+}
+
+/* Whether the sender of a raw socket brings the IP header: a bit of its own until 6.6. */
+struct inet_sock___bits {
+	__u8 hdrincl : 1;
+} __attribute__((preserve_access_index));
+
+/* The kernel's enum for it has no name that could be asked for. */
+#define INET_FLAGS_HDRINCL 12
+
+static __always_inline bool brings_own_header(struct sock *sk)
+{
+	struct inet_sock___bits *older = (void *)sk;
+	struct inet_sock *inet = (void *)sk;
+
+	if (bpf_core_field_exists(inet->inet_flags))
+		return BPF_CORE_READ(inet, inet_flags) & (1UL << INET_FLAGS_HDRINCL);
+	return BPF_CORE_READ_BITFIELD_PROBED(older, hdrincl);
 }
 
 /* Kernels without audit have no login uid. */

@@ -49,6 +49,7 @@ struct record_types {
 	struct connection_end_record end;
 	struct datagram_key datagram_key;
 	struct datagram_count datagram_count;
+	struct module_record module;
 	struct connection connection;
 	struct known_process known_process;
 	struct open_record open;

@@ -27,6 +27,46 @@ struct {
 	__type(value, __u64);
 } connecting SEC(".maps");
 
+/*
+ * Who connects; returns whether it is the running task, which may still have to be announced. A
+ * further subflow of a Multipath TCP connection is opened by a worker of the kernel, or by whoever
+ * manages its paths, for the one that opened the first.
+ */
+static __always_inline bool sender_of_connect(struct sender *sender, __u64 socket,
+					      struct socket_owner *owner, enum access access)
+{
+	__u64 first = owner->is_multipath ? (__u64)first_subflow((void *)socket) : 0;
+	struct connection *opened;
+
+	if (!first || first == socket) {
+		sender_from_current(sender, owner, access);
+		return true;
+	}
+	opened = bpf_map_lookup_elem(&connections, &first);
+	if (opened) {
+		*sender = opened->sender;
+		return false;
+	}
+	owner->is_kernel = true;
+	sender_from_current(sender, owner, access);
+	return false;
+}
+
+/* Protocols whose packets are mostly sent by timers and in answer to others. */
+static __always_inline bool is_association(struct sock *sk)
+{
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+
+	return (protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP) &&
+	       BPF_CORE_READ(sk, sk_type) != SOCK_RAW;
+}
+
+/* A socket of SCTP of that type has as many peers as it likes, and no state of its own. */
+static __always_inline bool has_many_peers(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, sk_type) == SOCK_SEQPACKET;
+}
+
 static __always_inline void fill_connect_record(struct connect_record *record, __u64 socket,
 						const struct connection *connection)
 {
@@ -84,7 +124,7 @@ static __always_inline void follow(__u64 socket, struct connection *connection)
 }
 
 /* A connect begins. After a kprobe, connect_returned() will be told how the call ends. */
-static __always_inline void report_connect(__u64 socket, const struct socket_owner *owner,
+static __always_inline void report_connect(__u64 socket, struct socket_owner *owner,
 					   const struct endpoint *remote, enum access access)
 {
 	struct connection connection = {};
@@ -93,10 +133,10 @@ static __always_inline void report_connect(__u64 socket, const struct socket_own
 		return;
 	connection.started_boot_ns = bpf_ktime_get_boot_ns();
 	connection.remote = *remote;
-	sender_from_current(&connection.sender, owner, access);
+	if (sender_of_connect(&connection.sender, socket, owner, access))
+		announce_sender(&connection.sender, owner);
 	if (access == ACCESS_KPROBE)
 		connection.connecting_thread = (__u32)bpf_get_current_pid_tgid();
-	announce_sender(&connection.sender, owner);
 	follow(socket, &connection);
 }
 
@@ -108,6 +148,16 @@ static __always_inline void announce_late(__u64 socket, struct connection *conne
 	fill_connect_record(&record, socket, connection);
 	if (send_record(&record, sizeof(record)))
 		connection->is_announced = 1;
+}
+
+/* A socket that is to have one peer asks for an association. */
+static __always_inline void report_association(struct sock *sk, struct socket_owner *owner,
+					       const struct endpoint *remote)
+{
+	__u64 socket = socket_id(sk);
+
+	if (!bpf_map_lookup_elem(&connections, &socket))
+		report_connect(socket, owner, remote, ACCESS_CGROUP);
 }
 
 /* A connection is over, one way or another. */
@@ -145,8 +195,6 @@ static __always_inline void report_connect_call(struct sock *sk, const struct en
 	connect_entered(socket_id(sk));
 	report_connect(socket_id(sk), &owner, remote, ACCESS_KPROBE);
 }
-
-#define SOCK_STREAM 1
 
 /* The connect hook of a cgroup: it runs for datagram sockets as well, which send nothing by that.
  */
@@ -225,8 +273,8 @@ static __always_inline void report_connect_done(struct sock *sk, const struct en
 	connection.started_boot_ns = bpf_ktime_get_boot_ns();
 	connection.remote = *remote;
 	connection.source_port = owner.source_port;
-	sender_from_current(&connection.sender, &owner, ACCESS_TRAMPOLINE);
-	announce_sender(&connection.sender, &owner);
+	if (sender_of_connect(&connection.sender, socket, &owner, ACCESS_TRAMPOLINE))
+		announce_sender(&connection.sender, &owner);
 	if (!error) {
 		follow(socket, &connection);
 		return;

@@ -39,6 +39,8 @@ struct datagram {
 	/* A call that should end in a packet, rather than the packet or a call without such a hook.
 	 */
 	bool is_begun;
+	/* More bytes of a call that was counted before. */
+	bool is_more;
 };
 
 static __always_inline struct datagram_count *lookup_count(const struct datagram_key *key)
@@ -98,7 +100,7 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 	}
 	if (datagram->is_begun)
 		__sync_fetch_and_add(&count->begun, 1);
-	else
+	else if (!datagram->is_more)
 		__sync_fetch_and_add(&count->sent, 1);
 	add_bytes(&count->bytes, datagram->bytes);
 	count->last_boot_ns = observed_boot_ns;
@@ -188,11 +190,11 @@ static __always_inline void report_packet(struct sock *sk, struct packet *packet
 {
 	struct socket_owner owner = {};
 	struct datagram datagram = {};
+	bool is_associating = is_association(sk);
 
 	/* Of an association, what its maker sends itself: whoever else runs here does not hold the
 	 * socket's lock. */
-	if (is_association(packet->remote.protocol) &&
-	    (!packet->is_request || !BPF_CORE_READ(sk, sk_lock.owned)))
+	if (is_associating && (!packet->is_request || !BPF_CORE_READ(sk, sk_lock.owned)))
 		return;
 	socket_owner_from_sock(&owner, sk, ACCESS_CGROUP);
 	if (!include_loopback && ifindex == LOOPBACK_IFINDEX) {
@@ -202,8 +204,12 @@ static __always_inline void report_packet(struct sock *sk, struct packet *packet
 		}
 		return;
 	}
+	if (is_associating && !has_many_peers(sk)) {
+		report_association(sk, &owner, &packet->remote);
+		return;
+	}
 	endpoint_compare_to_sock(&packet->remote, sk);
-	datagram.bytes = packet->payload_bytes;
+	datagram.bytes = is_associating ? 0 : packet->payload_bytes;
 	datagram.source_port = packet->local_port;
 	count_datagram(&owner, &packet->remote, &datagram, ACCESS_CGROUP);
 }

@@ -21,6 +21,7 @@
 /* readers: one kernel type in, one struct of ours out */
 #include "endpoint.h"
 #include "packet.h"
+#include "payload.h"
 #include "task.h"
 
 /* bodies: what an event means */
@@ -34,9 +35,12 @@
 #include "inventory.h"
 #include "carried.h"
 #include "datagram.h"
+#include "handmade.h"
+#include "association.h"
 
 /* programs */
 #include "hooks/kprobe.h"
+#include "hooks/module.h"
 #include "hooks/trampoline.h"
 #include "hooks/cgroup.h"
 #include "hooks/tracepoint.h"

@@ -67,6 +67,17 @@ static __always_inline bool endpoint_from_sockaddr6(struct endpoint *endpoint, c
 	return true;
 }
 
+/* From an address of either family; false if there is none, or it is of another. */
+static __always_inline bool endpoint_from_sockaddr(struct endpoint *endpoint, const void *address)
+{
+	__u16 family = AF_UNSPEC;
+
+	bpf_probe_read_kernel(&family, sizeof(family), address);
+	if (family == AF_INET6)
+		return endpoint_from_sockaddr6(endpoint, address);
+	return family == AF_INET && endpoint_from_sockaddr4(endpoint, address);
+}
+
 /* The peer that a socket is connected to. */
 static __always_inline void endpoint_from_sock4(struct endpoint *endpoint, struct sock *sk,
 						enum access access)
@@ -127,6 +138,7 @@ struct socket_owner {
 	__u32 network_namespace;
 	__u16 source_port;
 	bool is_kernel;
+	bool is_multipath;
 };
 
 static __always_inline void socket_owner_from_sock(struct socket_owner *owner, struct sock *sk,
@@ -142,8 +154,11 @@ static __always_inline void socket_owner_from_sock(struct socket_owner *owner, s
 		owner->is_kernel = BPF_CORE_READ_BITFIELD(sk, sk_kern_sock);
 	else
 		owner->is_kernel = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
-	if (owner->is_kernel)
-		owner->is_kernel = !is_mptcp_subflow(sk);
+	/* The kernel opens subflows, for the task. */
+	if (owner->is_kernel && is_mptcp_subflow(sk)) {
+		owner->is_kernel = false;
+		owner->is_multipath = true;
+	}
 }
 
 static __always_inline bool endpoint_has_same_address(const struct endpoint *one,

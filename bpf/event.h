@@ -12,6 +12,9 @@
 #define TTY_LENGTH 64
 #define ANCESTORS 8
 
+/* As the kernel has it; on no architecture is it longer. */
+#define MODULE_NAME_LENGTH 56
+
 /* Longest path and longest arguments that are read, in bytes. */
 #define PATH_LENGTH 4096
 #define ARGUMENTS_LENGTH 4096
@@ -27,6 +30,7 @@ enum event_kind {
 	EVENT_CGROUP,
 	EVENT_CONNECT,
 	EVENT_CONNECTION_END,
+	EVENT_MODULE,
 };
 
 /* One process image: pids are reused, and one process execs several programs. */
@@ -179,11 +183,19 @@ struct carried_record {
 	__u64 bytes_in;
 };
 
+/* A module of the kernel is being loaded: hooks may have to be put into it. */
+struct module_record {
+	__u32 kind;
+	__u8 name[MODULE_NAME_LENGTH];
+};
+
 /* A connection that is being followed: the value of the `connections` map. */
 struct connection {
 	__u64 started_boot_ns;
 	/* Bytes either way, retransmissions included, when they were last told. */
 	__u64 told_bytes;
+	/* Handed over to a protocol whose sockets do not count for themselves. */
+	__u64 bytes_out;
 	struct sender sender;
 	struct endpoint remote;
 	/* Thread that is inside the connect call, while a return probe will tell how it ends. */
@@ -208,7 +220,7 @@ struct datagram_count {
 	/* Calls that should each end in a packet that another hook sees; with an error in the key:
 	 * calls that were counted as sent under the key without it, and were refused. */
 	__u64 begun;
-	/* Calls or packets that went out. */
+	/* Calls or packets that went out; none if only more bytes of such as were counted. */
 	__u64 sent;
 	__u64 bytes;
 	__u64 first_boot_ns;
@@ -278,6 +290,8 @@ enum loss_cause {
 	/* A datagram of which it is not known whether it is an answer, for want of room. */
 	LOSS_CONVERSATIONS_FULL,
 	LOSS_RETURN_PROBE_MISSED,
+	/* A destination that is only in the payload, which could not be read. */
+	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_CAUSES,
 };
 
@@ -294,6 +308,6 @@ _Static_assert(sizeof(struct connection_end_record) == 128,
 _Static_assert(sizeof(struct datagram_key) == 72, "padding in struct datagram_key");
 _Static_assert(sizeof(struct datagram_count) == 48, "padding in struct datagram_count");
 _Static_assert(sizeof(struct conversation) == 28, "padding in struct conversation");
-_Static_assert(sizeof(struct connection) == 96, "padding in struct connection");
+_Static_assert(sizeof(struct connection) == 104, "padding in struct connection");
 _Static_assert(sizeof(struct open_record) == 120, "padding in struct open_record");
 _Static_assert(sizeof(struct carried_record) == 40, "padding in struct carried_record");

@@ -199,6 +199,7 @@ struct sock_common {
 
 struct net_device {
 	int ifindex;
+	__u64 features;
 };
 
 struct dst_entry {
@@ -211,6 +212,7 @@ typedef struct {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_type;
 	socket_lock_t sk_lock;
 	int sk_err;
 	kuid_t sk_uid;
@@ -232,6 +234,7 @@ struct inet_bind_bucket {
 
 struct inet_connection_sock {
 	struct inet_bind_bucket *icsk_bind_hash;
+	void *icsk_ulp_data;
 };
 
 struct tcp_sock {
@@ -252,9 +255,72 @@ struct sk_buff {
 	unsigned char *head;
 };
 
+/* What a kernel calls the sorts of memory that a message can lie in: it is asked for the numbers.
+ */
+enum iter_type {
+	ITER_IOVEC,
+	ITER_KVEC,
+	ITER_UBUF,
+};
+
+/* Of the union of pointers one is read, and what it is goes by the type. */
+struct iov_iter {
+	__u8 iter_type;
+	unsigned long iov_offset;
+	unsigned long count;
+	const struct iovec *kvec;
+};
+
 struct msghdr {
 	void *msg_name;
 	int msg_namelen;
+	struct iov_iter msg_iter;
+};
+
+struct inet_cork {
+	struct dst_entry *dst;
+};
+
+struct inet_cork_full {
+	struct inet_cork base;
+};
+
+struct inet_sock {
+	unsigned long inet_flags;
+	struct inet_cork_full cork;
+};
+
+struct packet_sock {
+	__be16 num;
+};
+
+struct flowi_uli_ports {
+	__be16 dport;
+};
+
+union flowi_uli {
+	struct flowi_uli_ports ports;
+};
+
+struct flowi4 {
+	__be32 daddr;
+	union flowi_uli uli;
+};
+
+/* Multipath TCP. */
+
+struct mptcp_subflow_context {
+	struct sock *conn;
+};
+
+struct mptcp_sock {
+	struct sock *first;
+};
+
+/* Modules. */
+
+struct module {
+	char name[56];
 };
 
 /* Iterators. */

@@ -23,12 +23,6 @@ static __always_inline bool is_extension_header(__u8 protocol)
 	return protocol == 0 || protocol == 43 || protocol == 44 || protocol == 60;
 }
 
-/* Protocols whose packets are mostly sent by timers and in answer to others. */
-static __always_inline bool is_association(__u8 protocol)
-{
-	return protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
-}
-
 /* Takes ports and payload from the transport header, which begins at `offset`. */
 static __always_inline void packet_read_transport(struct packet *packet, struct __sk_buff *skb,
 						  __u32 offset, bool is_incoming)
@@ -50,8 +44,6 @@ static __always_inline void packet_read_transport(struct packet *packet, struct 
 	if (packet->remote.protocol == IPPROTO_DCCP &&
 	    bpf_skb_load_bytes(skb, offset + 8, &type, 1) == 0)
 		packet->is_request = (type >> 1 & 0x0f) == DCCP_REQUEST;
-	if (is_association(packet->remote.protocol))
-		return;
 	packet->payload_bytes = skb->len > offset + header ? skb->len - offset - header : 0;
 }
 

@@ -88,7 +88,7 @@ int BPF_KPROBE(kprobe_raw_sendmsg, struct sock *sk, struct msghdr *message, unsi
 	struct endpoint remote = {};
 
 	if (endpoint_from_message4(&remote, sk, message, ACCESS_KPROBE))
-		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
+		report_raw(sk, &remote, message, length);
 	return 0;
 }
 
@@ -98,7 +98,7 @@ int BPF_KPROBE(kprobe_rawv6_sendmsg, struct sock *sk, struct msghdr *message, un
 	struct endpoint remote = {};
 
 	if (endpoint_from_message6(&remote, sk, message, ACCESS_KPROBE))
-		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
+		report_raw(sk, &remote, message, length);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ SEC("?kprobe/packet_sendmsg")
 int BPF_KPROBE(kprobe_packet_sendmsg, struct socket *socket, struct msghdr *message,
 	       unsigned long length)
 {
-	report_frame_sent(BPF_CORE_READ(socket, sk), length);
+	report_frame(BPF_CORE_READ(socket, sk), message, length);
 	return 0;
 }
 
@@ -115,7 +115,16 @@ SEC("?kprobe/packet_sendmsg_spkt")
 int BPF_KPROBE(kprobe_packet_sendmsg_spkt, struct socket *socket, struct msghdr *message,
 	       unsigned long length)
 {
-	report_frame_sent(BPF_CORE_READ(socket, sk), length);
+	report_frame(BPF_CORE_READ(socket, sk), message, length);
+	return 0;
+}
+
+/* Kernels that lack it hand pages over to udp_sendmsg. */
+SEC("?kprobe/ip_append_page")
+int BPF_KPROBE(kprobe_ip_append_page, struct sock *sk, struct flowi4 *flow, void *page, int offset,
+	       unsigned long size)
+{
+	report_page(sk, flow, size);
 	return 0;
 }
 

@@ -87,7 +87,7 @@ int BPF_PROG(fexit_raw_sendmsg, struct sock *sk, struct msghdr *message, unsigne
 	struct endpoint remote = {};
 
 	if (result < 0 && endpoint_from_message4(&remote, sk, message, ACCESS_TRAMPOLINE))
-		report_refused(sk, &remote, length, result, ACCESS_TRAMPOLINE);
+		report_raw_refused(sk, &remote, message, length, result);
 	return 0;
 }
 
@@ -98,7 +98,7 @@ int BPF_PROG(fexit_rawv6_sendmsg, struct sock *sk, struct msghdr *message, unsig
 	struct endpoint remote = {};
 
 	if (result < 0 && endpoint_from_message6(&remote, sk, message, ACCESS_TRAMPOLINE))
-		report_refused(sk, &remote, length, result, ACCESS_TRAMPOLINE);
+		report_raw_refused(sk, &remote, message, length, result);
 	return 0;
 }
 
@@ -106,9 +106,7 @@ SEC("?fexit/packet_sendmsg")
 int BPF_PROG(fexit_packet_sendmsg, struct socket *socket, struct msghdr *message,
 	     unsigned long length, int result)
 {
-	struct endpoint remote = {};
-
 	if (result < 0)
-		report_refused(socket->sk, &remote, length, result, ACCESS_TRAMPOLINE);
+		report_frame_refused(socket->sk, message, length, result);
 	return 0;
 }

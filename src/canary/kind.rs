@@ -94,7 +94,7 @@ pub(super) enum PeerRole {
 pub struct Expected {
     /// The protocol.
     pub protocol: Protocol,
-    /// The destination address; none if it is only in the payload.
+    /// The destination address; none if it is not IP.
     pub address: Option<IpAddr>,
     /// The destination port, if the protocol has ports.
     pub port: Option<u16>,
@@ -260,7 +260,7 @@ impl Kind {
         Self { scope, ..self }
     }
 
-    pub(super) fn in_payload_only(self) -> Self {
+    pub(super) fn without_address(self) -> Self {
         Self {
             shows_address: false,
             ..self

@@ -10,6 +10,7 @@ mod isolation;
 mod kind;
 mod lab;
 mod local;
+mod multipath;
 mod other;
 mod packet;
 mod peer;
@@ -27,3 +28,4 @@ pub use kind::{Expected, Group, Kind, Made, NotMade, Scope, kind_named, kinds};
 pub use lab::{
     Lab, LabError, MAKER_ADDRESS4, MAKER_ADDRESS6, OPEN_PORT, PEER_ADDRESS4, PEER_ADDRESS6, SILENT4,
 };
+pub use multipath::{connect_over_two_paths, offer_second_path, two_paths_target};

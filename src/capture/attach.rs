@@ -1,10 +1,12 @@
 //! Turns a backend on: whether it can be used is found out by trying, never by kernel version.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs::File,
     mem::MaybeUninit,
     os::fd::{AsRawFd, OwnedFd},
+    path::Path,
     sync::Mutex,
 };
 
@@ -17,8 +19,9 @@ use libbpf_rs::{
 
 use super::{
     Backend, CaptureError, Settings,
-    backend::{CONNECTIONS, FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, OPEN_SOCKETS, blind_spot},
+    backend::{CONNECTIONS, Hook, NO_RESULTS, Need, OPEN_SOCKETS, TRACEPOINT, blind_spot},
     error::NO_TABLE,
+    hooker::Hooker,
     limits,
     open::Iterators,
     requirements,
@@ -28,7 +31,11 @@ use crate::model::{BackendFailure, BlindSpot};
 
 /// A backend that is on. Dropping it takes all hooks away.
 pub(super) struct Attached {
-    _links: Vec<Link>,
+    // Before the programs that it may hold: fields are dropped in this order.
+    hooker: Option<Hooker>,
+    /// Hooks of modules that are there and could not be attached.
+    missing: Vec<Hook>,
+    links: BTreeMap<&'static str, Link>,
     pub(super) iterators: Iterators,
     pub(super) skeleton: EgressSkel<'static>,
     pub(super) backend: Backend,
@@ -133,7 +140,7 @@ fn turn_on(
     configure(&mut open, backend, settings).map_err(|error| reason("set the limits", &error))?;
     let kernel_bytes = limits::kernel_bytes(&open);
     let mut blind_spots = backend.blind_spots();
-    let mut hooks = available(backend.hooks(), &mut blind_spots);
+    let mut hooks = available(&backend.hooks(), &mut blind_spots);
     hooks.extend_from_slice(further_hooks);
     for mut program in open.open_object_mut().progs_mut() {
         let is_wanted = hooks
@@ -146,20 +153,28 @@ fn turn_on(
     let skeleton = open
         .load()
         .map_err(|error| reason("load the BPF programs", &error))?;
-    let mut links = Vec::new();
+    let mut links = BTreeMap::new();
     for hook in &hooks {
         match attach(&skeleton, hook, cgroup.as_ref()) {
-            Ok(link) => links.push(link),
-            Err(error) => match hook.need {
-                Need::All => return Err(attach_failure(backend, hook, &error)),
-                Need::OneKind(code, text) => blind_spots.push(blind_spot(code, text)),
+            Ok(link) => drop(links.insert(hook.program, link)),
+            Err(error) => match lost_without(hook) {
+                Ok(lost) => blind_spots.extend(lost.filter(|spot| !blind_spots.contains(spot))),
+                Err(()) => return Err(attach_failure(backend, hook, &error)),
             },
         }
     }
+    // What was said of functions that are not there.
+    drop(last_complaint());
     let iterators =
         Iterators::attach(&skeleton).map_err(|error| reason("attach the iterators", &error))?;
+    let has_modules = hooks
+        .iter()
+        .any(|hook| matches!(hook.need, Need::Module(..)));
+    let hooker = has_modules.then(Hooker::start).transpose();
     Ok(Attached {
-        _links: links,
+        hooker: hooker.map_err(|error| format!("start a thread: {error}"))?,
+        missing: Vec::new(),
+        links,
         iterators,
         skeleton,
         backend,
@@ -190,20 +205,88 @@ fn configure(
     limits::set(open, &settings.limits)
 }
 
-/// The hooks that this kernel has something for; a program for a tracepoint that is not there would
+/// What is not seen without a hook that cannot be attached; an error if that is everything.
+fn lost_without(hook: &Hook) -> Result<Option<BlindSpot>, ()> {
+    match hook.need {
+        Need::All => Err(()),
+        Need::OneKind(code, text) => Ok(Some(blind_spot(code, text))),
+        Need::Module(module, (code, text)) => Ok(is_loaded(module).then(|| blind_spot(code, text))),
+        Need::Nothing => Ok(None),
+    }
+}
+
+/// Whether a module is there, loaded or built in.
+fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).exists()
+}
+
+impl Attached {
+    /// Puts hooks into a module that was just loaded; false if there are none for it. Those of an
+    /// earlier load of it went away with it.
+    pub(super) fn hook_into(&mut self, module: &str) -> bool {
+        let hooks = self.hooks_of_modules(|name| name == module);
+        for hook in &hooks {
+            drop(self.links.remove(hook.program));
+        }
+        self.attach_all(&hooks);
+        !hooks.is_empty()
+    }
+
+    /// Looks for modules that are there and have no hooks: news of them may have been lost.
+    pub(super) fn look_for_modules(&mut self) {
+        let mut missing = self.hooks_of_modules(is_loaded);
+        missing.retain(|hook| !self.links.contains_key(hook.program));
+        self.attach_all(&missing);
+    }
+
+    /// Tries again to attach what could not be; false if something still cannot.
+    pub(super) fn retry_hooks(&mut self) -> bool {
+        let mut missing = std::mem::take(&mut self.missing);
+        missing.retain(|hook| matches!(hook.need, Need::Module(module, _) if is_loaded(module)));
+        self.attach_all(&missing);
+        self.missing.is_empty()
+    }
+
+    fn hooks_of_modules(&self, is_meant: impl Fn(&str) -> bool) -> Vec<Hook> {
+        let hooks = self.backend.hooks().into_iter();
+        hooks
+            .filter(|hook| matches!(hook.need, Need::Module(module, _) if is_meant(module)))
+            .collect()
+    }
+
+    fn attach_all(&mut self, hooks: &[Hook]) {
+        for hook in hooks {
+            let program = program_named(&self.skeleton, hook.program).ok();
+            let link = match (&self.hooker, program) {
+                (Some(hooker), Some(program)) => hooker.attach(&program),
+                _ => None,
+            };
+            match link {
+                Some(link) => drop(self.links.insert(hook.program, link)),
+                None => self.missing.push(*hook),
+            }
+        }
+        drop(last_complaint());
+    }
+}
+
+/// The hooks that this kernel has something for: a program for a tracepoint that is not there would
 /// keep the whole object from loading.
 fn available(hooks: &[Hook], blind_spots: &mut Vec<BlindSpot>) -> Vec<Hook> {
-    let has_frame_tracepoint = Btf::from_vmlinux().is_ok_and(|btf| {
-        btf.type_by_name::<Typedef<'_>>("btf_trace_sock_send_length")
-            .is_some()
-    });
-    let mut available = hooks.to_vec();
-    let is_frame_tracepoint = |hook: &Hook| hook.program == FRAME_TRACEPOINT.program;
-    if !has_frame_tracepoint && hooks.iter().any(is_frame_tracepoint) {
-        available.retain(|hook| !is_frame_tracepoint(hook));
-        if let Need::OneKind(code, text) = FRAME_TRACEPOINT.need {
-            blind_spots.push(blind_spot(code, text));
-        }
+    let btf = Btf::from_vmlinux().ok();
+    let is_there = |hook: &Hook| match hook.program.strip_prefix(TRACEPOINT) {
+        // One that nothing works without is tried, so that the kernel says what is wrong.
+        Some(_) if hook.need == Need::All => true,
+        Some(tracepoint) => btf.as_ref().is_some_and(|btf| {
+            btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{tracepoint}"))
+                .is_some()
+        }),
+        None => true,
+    };
+    let (available, missing): (Vec<Hook>, Vec<Hook>) =
+        hooks.iter().copied().partition(|hook| is_there(hook));
+    for hook in missing {
+        blind_spots.extend(lost_without(&hook).ok().flatten());
     }
     available
 }
@@ -285,12 +368,12 @@ mod tests {
             .into_iter()
             .flat_map(|backend| {
                 [
-                    backend.hooks(),
+                    backend.hooks().as_slice(),
                     backend.trampolines(),
                     backend.instead_of_trampolines(),
                 ]
+                .concat()
             })
-            .flatten()
             .map(|hook| hook.program)
             .chain([OPEN_SOCKETS, CONNECTIONS])
             .map(str::to_owned)

@@ -22,6 +22,10 @@ pub(super) enum Need {
     All,
     /// One kind of flow, by code and sentence.
     OneKind(&'static str, &'static str),
+    /// Nothing: a kernel that lacks what the program is for has no use for it.
+    Nothing,
+    /// Nothing while that module is not loaded; then one kind of flow.
+    Module(&'static str, (&'static str, &'static str)),
 }
 
 /// A program of the object and what it is for.
@@ -45,8 +49,24 @@ const fn optional(program: &'static str, code: &'static str, text: &'static str)
     }
 }
 
-/// The program that needs a tracepoint which only kernels since 6.3 have.
-pub(super) const FRAME_TRACEPOINT: Hook = optional(
+const fn of_module(module: &'static str, program: &'static str) -> Hook {
+    Hook {
+        program,
+        need: Need::Module(module, NO_MODULE_FUNCTION),
+    }
+}
+
+/// What is lost where a module is there and a function in it is not.
+const NO_MODULE_FUNCTION: (&str, &str) = (
+    "module-functions",
+    "SCTP, DCCP or L2TP over IP is seen in part or not at all: a function of its module cannot be \
+     hooked on this kernel",
+);
+
+/// Programs on tracepoints are named after them.
+pub(super) const TRACEPOINT: &str = "tracepoint_";
+
+const FRAME_TRACEPOINT: Hook = optional(
     "tracepoint_sock_send_length",
     "frames",
     "frames sent through AF_PACKET sockets are not seen: this kernel has no tracepoint for them",
@@ -90,12 +110,30 @@ pub(super) const NO_RESULTS: (&str, &str) = (
     "a datagram that the kernel refuses to send is recorded as sent",
 );
 
-const KPROBE: [Hook; 11] = [
+const KPROBE: [Hook; 5] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("kprobe_tcp_v4_connect"),
     hook("kretprobe_tcp_v4_connect"),
     optional("kprobe_tcp_v6_connect", "tcp-ipv6", NO_IPV6),
     optional("kretprobe_tcp_v6_connect", "tcp-ipv6-errno", NO_IPV6),
+];
+
+const FEXIT: [Hook; 11] = [
+    hook("tracepoint_inet_sock_set_state"),
+    hook("fexit_tcp_v4_connect"),
+    hook("fexit_tcp_v6_connect"),
+    hook("fentry_udp_enqueue"),
+    hook("fexit_udp_sendmsg"),
+    hook("fexit_udpv6_sendmsg"),
+    hook("fexit_ping_v4_sendmsg"),
+    hook("fexit_ping_v6_sendmsg"),
+    hook("fexit_raw_sendmsg"),
+    hook("fexit_rawv6_sendmsg"),
+    hook("fexit_packet_sendmsg"),
+];
+
+/// Datagrams of which there are few: kprobes for both backends.
+const SELDOM: [Hook; 7] = [
     hook("kprobe_ping_v4_sendmsg"),
     optional("kprobe_ping_v6_sendmsg", "ping-ipv6", NO_IPV6),
     hook("kprobe_raw_sendmsg"),
@@ -106,30 +144,30 @@ const KPROBE: [Hook; 11] = [
         NO_OLD_FRAMES.0,
         NO_OLD_FRAMES.1,
     ),
+    Hook {
+        program: "kprobe_ip_append_page",
+        need: Need::Nothing,
+    },
 ];
 
-const FEXIT: [Hook; 17] = [
-    hook("tracepoint_inet_sock_set_state"),
-    hook("fexit_tcp_v4_connect"),
-    hook("fexit_tcp_v6_connect"),
-    hook("fentry_udp_enqueue"),
-    hook("fexit_udp_sendmsg"),
-    hook("fexit_udpv6_sendmsg"),
-    hook("kprobe_ping_v4_sendmsg"),
-    hook("kprobe_ping_v6_sendmsg"),
-    hook("kprobe_raw_sendmsg"),
-    hook("kprobe_rawv6_sendmsg"),
-    optional("kprobe_packet_sendmsg", NO_FRAMES.0, NO_FRAMES.1),
-    optional(
-        "kprobe_packet_sendmsg_spkt",
-        NO_OLD_FRAMES.0,
-        NO_OLD_FRAMES.1,
-    ),
-    hook("fexit_ping_v4_sendmsg"),
-    hook("fexit_ping_v6_sendmsg"),
-    hook("fexit_raw_sendmsg"),
-    hook("fexit_rawv6_sendmsg"),
-    hook("fexit_packet_sendmsg"),
+/// Protocols that most kernels have as modules.
+const MODULES: [Hook; 13] = [
+    Hook {
+        program: "tracepoint_module_load",
+        need: Need::Nothing,
+    },
+    of_module("sctp", "kprobe_sctp_connect"),
+    of_module("sctp", "kretprobe_sctp_connect"),
+    of_module("sctp", "kprobe_sctp_sendmsg"),
+    of_module("sctp", "kretprobe_sctp_sendmsg"),
+    of_module("dccp_ipv4", "kprobe_dccp_v4_connect"),
+    of_module("dccp_ipv4", "kretprobe_dccp_v4_connect"),
+    of_module("dccp_ipv6", "kprobe_dccp_v6_connect"),
+    of_module("dccp_ipv6", "kretprobe_dccp_v6_connect"),
+    of_module("l2tp_ip", "kprobe_l2tp_ip_sendmsg"),
+    of_module("l2tp_ip", "kretprobe_l2tp_ip_sendmsg"),
+    of_module("l2tp_ip6", "kprobe_l2tp_ip6_sendmsg"),
+    of_module("l2tp_ip6", "kretprobe_l2tp_ip6_sendmsg"),
 ];
 
 const CGROUP: [Hook; 9] = [
@@ -151,7 +189,7 @@ pub(super) const OPEN_SOCKETS: &str = "iterator_task_file";
 pub(super) const CONNECTIONS: &str = "iterator_connections";
 
 /// What no backend sees on any kernel.
-const EVERYWHERE: [(&str, &str); 6] = [
+const EVERYWHERE: [(&str, &str); 4] = [
     (
         "below-sockets",
         "AF_XDP sockets, frames written to TUN and TAP devices, PACKET_TX_RING and packets that BPF \
@@ -165,23 +203,23 @@ const EVERYWHERE: [(&str, &str); 6] = [
          processes, or the kernel's own",
     ),
     (
-        "frame-destination",
-        "frames sent through AF_PACKET sockets are recorded with their process and length, without a \
-         destination",
-    ),
-    (
-        "own-header",
-        "raw packets that bring their own IP header are recorded with the address that was given to \
-         the call, where one was",
-    ),
-    (
-        "multipath-subflows",
-        "further subflows of a Multipath TCP connection are recorded as the kernel's",
+        "later-subflows",
+        "a subflow of a Multipath TCP connection that is opened when the first one has ended is \
+         recorded as the kernel's",
     ),
 ];
 
-const KPROBE_BLIND: [(&str, &str); 3] = [
-    ("sctp-dccp-l2tp", "SCTP, DCCP and L2TP over IP are not seen"),
+const KPROBE_BLIND: [(&str, &str); 4] = [
+    (
+        "association-bytes",
+        "of SCTP and DCCP connections the bytes that come in are not counted, of DCCP none at all",
+    ),
+    (
+        "many-peers",
+        "an SCTP socket with many peers is recorded by its calls: what it sends to an association \
+         by its number is not seen, an answer to a peer that wrote first is recorded as if it had \
+         not",
+    ),
     (
         "forbidden-connect",
         "a connect that a BPF program of a cgroup forbids is not seen: it never reaches the hook",
@@ -192,7 +230,7 @@ const KPROBE_BLIND: [(&str, &str); 3] = [
     ),
 ];
 
-const CGROUP_BLIND: [(&str, &str); 4] = [
+const CGROUP_BLIND: [(&str, &str); 5] = [
     (
         "connect-errno",
         "a connect that fails before its first packet is recorded without an errno",
@@ -204,8 +242,13 @@ const CGROUP_BLIND: [(&str, &str); 4] = [
     ),
     (
         "association-packets",
-        "of SCTP and DCCP the packet that asks for an association is recorded; its outcome, later \
-         packets and bytes are not",
+        "of SCTP the packet that asks for an association is recorded; of SCTP and DCCP bytes are \
+         not, and of an SCTP socket with many peers neither are outcome and later packets",
+    ),
+    (
+        "frame-destination",
+        "frames sent through AF_PACKET sockets are recorded with their process and length, without a \
+         destination",
     ),
     (
         "more-data",
@@ -226,11 +269,11 @@ impl Backend {
         }
     }
 
-    pub(super) fn hooks(self) -> &'static [Hook] {
+    pub(super) fn hooks(self) -> Vec<Hook> {
         match self {
-            Self::Kprobe => &KPROBE,
-            Self::Fexit => &FEXIT,
-            Self::Cgroup => &CGROUP,
+            Self::Fexit => [FEXIT.as_slice(), &SELDOM, &MODULES].concat(),
+            Self::Kprobe => [KPROBE.as_slice(), &SELDOM, &MODULES].concat(),
+            Self::Cgroup => CGROUP.to_vec(),
         }
     }
 
@@ -267,12 +310,21 @@ impl Backend {
     pub fn possible_blind_spots(self) -> Vec<BlindSpot> {
         let results =
             (!self.trampolines().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
-        let hooks = self.hooks().iter().chain(self.instead_of_trampolines());
-        let kinds = hooks.filter_map(|hook| match hook.need {
-            Need::All => None,
-            Need::OneKind(code, text) => Some(blind_spot(code, text)),
+        let mut hooks = self.hooks();
+        hooks.extend_from_slice(self.instead_of_trampolines());
+        let kinds = hooks.iter().filter_map(|hook| match hook.need {
+            Need::All | Need::Nothing => None,
+            Need::OneKind(code, text) | Need::Module(_, (code, text)) => {
+                Some(blind_spot(code, text))
+            }
         });
-        kinds.chain(results).collect()
+        let mut possible: Vec<BlindSpot> = Vec::new();
+        for spot in kinds.chain(results) {
+            if !possible.contains(&spot) {
+                possible.push(spot);
+            }
+        }
+        possible
     }
 }
 

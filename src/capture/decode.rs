@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// The causes that are counted in the kernel and the index of each one's counter.
-pub(super) const LOSS_CAUSES: [(LossCause, u32); 8] = [
+pub(super) const LOSS_CAUSES: [(LossCause, u32); 9] = [
     (LossCause::RingFull, types::loss_cause::LOSS_RING_FULL.0),
     (
         LossCause::EndRingFull,
@@ -45,6 +45,10 @@ pub(super) const LOSS_CAUSES: [(LossCause, u32); 8] = [
         LossCause::ReturnProbeMissed,
         types::loss_cause::LOSS_RETURN_PROBE_MISSED.0,
     ),
+    (
+        LossCause::PayloadUnreadable,
+        types::loss_cause::LOSS_PAYLOAD_UNREADABLE.0,
+    ),
 ];
 
 /// Types of records: plain numbers and arrays of them, for which every pattern of bits is a value.
@@ -60,6 +64,8 @@ unsafe impl Record for types::connect_record {}
 unsafe impl Record for types::connection_end_record {}
 // SAFETY: as above.
 unsafe impl Record for types::process_record {}
+// SAFETY: as above.
+unsafe impl Record for types::module_record {}
 // SAFETY: as above.
 unsafe impl Record for types::connection {}
 // SAFETY: as above.
@@ -104,6 +110,13 @@ pub(super) fn decode(bytes: &[u8]) -> Option<KernelEvent> {
         }
         _ => None,
     }
+}
+
+/// The name of a module that is being loaded, if that is what a record of the ring tells.
+pub(super) fn module(bytes: &[u8]) -> Option<String> {
+    let record: types::module_record = read(bytes)?;
+    let is_module = record.kind == types::event_kind::EVENT_MODULE.0;
+    is_module.then(|| text_of_bytes(name(&record.name)))
 }
 
 fn process_key(key: &types::process_key) -> ProcessKey {

@@ -14,6 +14,7 @@ mod conversations;
 mod decode;
 mod drain;
 mod error;
+mod hooker;
 mod limits;
 mod open;
 mod requirements;
@@ -78,6 +79,8 @@ pub struct Capture {
 #[derive(Default)]
 struct Inbox {
     events: Vec<KernelEvent>,
+    /// Names of modules that were loaded.
+    modules: Vec<String>,
     undecodable: u64,
 }
 
@@ -162,6 +165,7 @@ impl Capture {
         }
         // After the tables: a process is reported before it is counted.
         self.ring.consume_raw();
+        self.meet_modules(with_datagrams);
         let mut events = std::mem::take(&mut self.inbox.borrow_mut().events);
         events.extend(datagrams.into_iter().map(KernelEvent::Datagrams));
         events
@@ -297,6 +301,10 @@ impl Capture {
                 });
             }
         }
+        if new.iter().any(|loss| loss.cause == LossCause::RingFull) {
+            // The news of a module may have been among what did not fit.
+            self.attached.look_for_modules();
+        }
         new
     }
 
@@ -331,6 +339,19 @@ impl Capture {
         })
     }
 
+    /// Puts hooks into modules that were loaded just now, and tries once more where that failed.
+    fn meet_modules(&mut self, is_retry_due: bool) {
+        if is_retry_due && !self.attached.retry_hooks() {
+            self.note(LossCause::HookLate);
+        }
+        let modules = std::mem::take(&mut self.inbox.borrow_mut().modules);
+        for module in modules {
+            if self.attached.hook_into(&module) {
+                self.note(LossCause::HookLate);
+            }
+        }
+    }
+
     fn note(&mut self, cause: LossCause) {
         *self.noted.entry(cause).or_default() += 1;
     }
@@ -345,9 +366,12 @@ impl Inbox {
     }
 
     fn receive(&mut self, record: &[u8]) {
-        match decode::decode(record) {
-            Some(event) => self.events.push(event),
-            None => self.undecodable += 1,
+        if let Some(event) = decode::decode(record) {
+            self.events.push(event);
+        } else if let Some(module) = decode::module(record) {
+            self.modules.push(module);
+        } else {
+            self.undecodable += 1;
         }
     }
 }

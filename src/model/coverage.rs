@@ -128,6 +128,12 @@ pub enum LossCause {
     OpenUnclear,
     /// The kernel did not run a hook, because it was running on that CPU already.
     HookSkipped,
+    /// A protocol's module was loaded while observing: what it did before its hooks were on is
+    /// missing.
+    HookLate,
+    /// A frame or packet that brings its own header could not be read: it is recorded without the
+    /// destination in it.
+    PayloadUnreadable,
     /// The table of contacts in user space was full.
     ContactsFull,
     /// The store could not be written and memory for what waited was used up.
@@ -138,7 +144,7 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
@@ -153,6 +159,8 @@ impl LossCause {
         Self::ReturnProbeMissed,
         Self::OpenUnclear,
         Self::HookSkipped,
+        Self::HookLate,
+        Self::PayloadUnreadable,
         Self::ContactsFull,
         Self::StoreFailed,
         Self::LineSkipped,
@@ -175,6 +183,8 @@ impl LossCause {
             Self::ReturnProbeMissed => "return_probe_missed",
             Self::OpenUnclear => "open_unclear",
             Self::HookSkipped => "hook_skipped",
+            Self::HookLate => "hook_late",
+            Self::PayloadUnreadable => "payload_unreadable",
             Self::ContactsFull => "contacts_full",
             Self::StoreFailed => "store_failed",
             Self::LineSkipped => "line_skipped",
@@ -198,6 +208,10 @@ impl LossCause {
             Self::ReturnProbeMissed => "connects whose errno may be missing",
             Self::OpenUnclear => "connections of earlier that do not show which side began",
             Self::HookSkipped => "hooks that the kernel did not run",
+            Self::HookLate => "protocols that were loaded a moment before their hooks were on",
+            Self::PayloadUnreadable => {
+                "frames and packets recorded without the destination in them"
+            }
             Self::ContactsFull => "attempts to contacts that did not fit into memory",
             Self::StoreFailed => "attempts that could not be written to the database",
             Self::LineSkipped => "lines of an import that were skipped",

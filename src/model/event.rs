@@ -222,7 +222,7 @@ pub struct DatagramCount {
     /// Calls that should each end in a packet, where a hook sees the call and another the packet;
     /// with an errno: calls that were counted as sent, and were refused.
     pub begun: u64,
-    /// Calls or packets that went out.
+    /// Calls or packets that went out; 0 beside `bytes` if these belong to some that were told before.
     pub sent: u64,
     /// Payload bytes.
     pub bytes: u64,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::sums::{Part, SourcePort};
 use crate::model::{BootClock, DatagramCount, Endpoint, Outcome, Sender, Timestamp};
 
-/// What was sent, if anything was.
+/// What was sent, if anything was: calls or packets, or more bytes of such as were counted before.
 pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
-    if count.sent == 0 {
+    if count.sent == 0 && (count.begun > 0 || count.bytes == 0) {
         return None;
     }
     let outcome = match count.errno {

@@ -124,21 +124,18 @@ fn is_refused_datagram(kind: &Kind, made: &Made) -> bool {
         && made.attempts > 0
         && matches!(
             kind.group,
-            Group::Udp | Group::Firewall | Group::Ping | Group::Raw
+            Group::Udp | Group::Firewall | Group::Ping | Group::Raw | Group::Packet
         )
 }
 
-/// Kprobes see the call itself; its result only where a kretprobe is.
+/// Hooks on functions see the call itself; its result only where another hook is.
 fn seen_by_kprobes(
     kind: &Kind,
     made: &Made,
     rule: Rule,
     is_declared: &dyn Fn(&str) -> bool,
 ) -> Claim {
-    match kind.group {
-        Group::Sctp | Group::Dccp | Group::L2tp if is_declared("sctp-dccp-l2tp") => {
-            Claim::Blind("sctp-dccp-l2tp")
-        }
+    match (kind.group, kind.name) {
         _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => Claim::InPart(
             Rule {
                 outcome: Outcome::Sent,
@@ -148,7 +145,12 @@ fn seen_by_kprobes(
             },
             "datagram-errno",
         ),
-        _ => payload_in_part(kind, rule, is_declared),
+        // Its port is chosen only after the call was seen.
+        (Group::Sctp, "sctp4-send") => Claim::Whole(Rule {
+            source_port: None,
+            ..rule
+        }),
+        _ => Claim::Whole(rule),
     }
 }
 
@@ -167,12 +169,26 @@ fn seen_by_fallback(
     };
     match (kind.group, kind.name) {
         (Group::Packet, _) if is_declared("frames") => Claim::Blind("frames"),
+        // What is not IP has no destination to be missed.
+        (Group::Packet, _) if rule.address.is_some() && is_declared("frame-destination") => {
+            Claim::InPart(
+                Rule {
+                    protocol: Protocol::UNKNOWN,
+                    address: None,
+                    port: None,
+                    ..rule
+                },
+                "frame-destination",
+            )
+        }
         (Group::Ping | Group::Raw, _)
             if is_refused_datagram(kind, made) && is_declared("datagram-errno") =>
         {
             Claim::Blind("datagram-errno")
         }
-        _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => {
+        (Group::Udp | Group::Firewall, _)
+            if is_refused_datagram(kind, made) && is_declared("datagram-errno") =>
+        {
             Claim::InPart(failed_unseen, "datagram-errno")
         }
         (Group::Tcp, name) if fails_before_syn(name) && is_declared("connect-errno") => {
@@ -187,39 +203,28 @@ fn seen_by_fallback(
                 "more-data",
             )
         }
+        // What it counts is what the packets carry.
         (Group::Raw, name) if name.ends_with("-own-header") => Claim::Whole(Rule {
-            protocol: Protocol::UDP,
-            port: Some(kind.port()),
             bytes_out: Number::Exactly(made.payload_bytes),
             ..rule
         }),
-        // Chunks are no payload of the maker, and what the kernel answers is another association's.
-        (Group::Sctp | Group::Dccp, _) if is_declared("association-packets") => Claim::InPart(
-            Rule {
-                outcome: Outcome::Sent,
-                bytes_out: Number::AtLeast(0),
-                ..rule
-            },
-            "association-packets",
-        ),
+        (Group::Sctp, name)
+            if made.bytes_out + made.bytes_in > 0 && is_declared("association-packets") =>
+        {
+            Claim::InPart(
+                Rule {
+                    bytes_out: Number::Exactly(0),
+                    source_port: rule.source_port.filter(|_| name != "sctp4-send"),
+                    ..rule
+                },
+                "association-packets",
+            )
+        }
         // The kernel puts a session number before the payload.
         (Group::L2tp, _) => Claim::Whole(Rule {
             bytes_out: Number::AtLeast(made.bytes_out),
             ..rule
         }),
-        _ => payload_in_part(kind, rule, is_declared),
-    }
-}
-
-/// What is only in the payload is seen where the payload is read.
-fn payload_in_part(kind: &Kind, rule: Rule, is_declared: &dyn Fn(&str) -> bool) -> Claim {
-    match (kind.group, kind.name) {
-        (Group::Packet, _) if is_declared("frame-destination") => {
-            Claim::InPart(rule, "frame-destination")
-        }
-        (Group::Raw, name) if name.ends_with("-own-header") && is_declared("own-header") => {
-            Claim::InPart(rule, "own-header")
-        }
         _ => Claim::Whole(rule),
     }
 }

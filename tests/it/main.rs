@@ -12,6 +12,7 @@ mod exchange;
 mod exchange_flows;
 mod exchange_records;
 mod identity;
+mod kernel_support;
 mod losses;
 mod open_contacts;
 mod replay;

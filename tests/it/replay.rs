@@ -397,6 +397,22 @@ fn refused_datagrams_are_taken_from_those_that_were_counted_as_sent() {
 }
 
 #[test]
+fn pages_that_follow_their_datagram_into_another_drain_add_bytes_and_no_attempt() {
+    let mut pipeline = pipeline();
+    let page = DatagramCount {
+        bytes: 4_096,
+        ..datagrams(0, 0)
+    };
+    take(&mut pipeline, KernelEvent::Datagrams(datagrams(0, 1)));
+    take(&mut pipeline, KernelEvent::Datagrams(page.clone()));
+    let together = rows(&pipeline.flush(clock(100), false));
+    assert_eq!(together, [(Outcome::Sent, 1, Some(48 + 4_096))]);
+    take(&mut pipeline, KernelEvent::Datagrams(page));
+    let later = rows(&pipeline.flush(clock(110), false));
+    assert_eq!(later, [(Outcome::Sent, 0, Some(4_096))]);
+}
+
+#[test]
 fn flows_to_addresses_of_the_own_namespace_are_no_egress_unless_asked_for() {
     for (include_loopback, expected) in [(false, 0), (true, 2)] {
         let mut pipeline = pipeline_of(Scope {

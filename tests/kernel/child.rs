@@ -13,7 +13,9 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use egress_baseline::canary::{Isolation, Made, NotMade, OPEN_PORT, PEER_ADDRESS4, kind_named};
+use egress_baseline::canary::{
+    Isolation, Made, NotMade, OPEN_PORT, PEER_ADDRESS4, connect_over_two_paths, kind_named,
+};
 use rustix::{
     fs::{MemfdFlags, memfd_create},
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
@@ -78,6 +80,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-in-cgroup", cgroup, kind] => make_in_cgroup(&isolation, cgroup, kind),
         ["--part-churn", count, directory] => churn(count, Path::new(directory)),
         ["--part-once", protocol, ..] => contact_once(protocol),
+        ["--part-two-paths"] => said(connect_over_two_paths(&isolation)),
         ["--part-linger"] => linger(),
         ["--part-serve"] => answers::serve(&isolation),
         ["--part-ask-and-answer"] => answers::ask_and_answer_part(&isolation),
@@ -164,7 +167,11 @@ fn make(isolation: &Isolation, name: &str) -> Report {
     let Some(kind) = kind_named(name) else {
         return Report::Broken(format!("there is no kind `{name}`"));
     };
-    match kind.make(isolation) {
+    said(kind.make(isolation))
+}
+
+fn said(made: Result<Made, NotMade>) -> Report {
+    match made {
         Ok(made) => Report::Made(made),
         Err(NotMade::Lacking(what)) => Report::Lacking(what),
         Err(broken @ NotMade::Broken { .. }) => Report::broken(broken),

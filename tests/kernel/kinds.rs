@@ -2,7 +2,7 @@
 
 use egress_baseline::{
     canary::{Kind, Scope, kinds},
-    model::Protocol,
+    model::{Protocol, Verdict},
     proof::{Maker, Recorded, judge as judge_kind},
 };
 use libtest_mimic::{Completion, Failed, Trial};
@@ -13,6 +13,7 @@ use super::{
     dump::{Flow, listed},
     requirements::not_tried,
     session::{Session, session},
+    support,
     workshop::Run,
 };
 
@@ -32,6 +33,15 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
+    let judged = compare(kind);
+    if let Err(cause) = &judged {
+        support::note(kind, Verdict::Missed, None);
+        return Err(cause.clone());
+    }
+    judged
+}
+
+fn compare(kind: &'static Kind) -> Result<Completion, Failed> {
     let session = session()?;
     let run = session
         .makers
@@ -40,7 +50,10 @@ fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
         .clone()?;
     let made = match &run.report {
         Report::Made(made) => *made,
-        Report::Lacking(what) => return not_tried(kind.name, kind.group.word(), what),
+        Report::Lacking(what) => {
+            support::note(kind, Verdict::NotMade, None);
+            return not_tried(kind.name, kind.group.word(), what);
+        }
         other => return Err(format!("it could not be made: {other:?}").into()),
     };
     let flows = session.dump.flows_of(run.pid);
@@ -50,7 +63,10 @@ fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
         .collect::<Result<Vec<_>, _>>()?;
     let judgement = judge_kind(kind, &made, &maker(&run), &session.observed, &found);
     match judgement.fault {
-        None => Ok(Completion::Completed),
+        None => {
+            support::note(kind, judgement.verdict, judgement.blind_spot);
+            Ok(Completion::Completed)
+        }
         Some(fault) => {
             let expected = judgement
                 .rule

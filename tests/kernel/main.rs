@@ -21,6 +21,8 @@ mod kinds;
 mod layouts;
 mod lifecycle;
 mod load;
+mod modules;
+mod multipath;
 mod observer;
 mod open;
 mod open_cases;
@@ -31,6 +33,7 @@ mod scenes;
 mod service;
 mod session;
 mod stored;
+mod support;
 mod workshop;
 
 use std::{
@@ -67,6 +70,8 @@ fn main() -> ExitCode {
         churn::trials(),
         identity::trials(),
         contexts::trials(),
+        multipath::trials(),
+        modules::trials(),
         lifecycle::trials(),
         changes::trials(),
         exact::trials(),
@@ -82,6 +87,10 @@ fn main() -> ExitCode {
     .flatten()
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Err(cause) = support::write() {
+        writeln!(io::stderr(), "error: write the results: {cause}").ok();
+        return ExitCode::FAILURE;
+    }
     let list = requirements::list_of_not_tried();
     if writeln!(io::stdout(), "\n{list}").is_err() {
         return ExitCode::FAILURE;

@@ -25,6 +25,8 @@ use super::{
     churn::{self, Churn},
     contexts::{self, Placed},
     dump::Dump,
+    modules,
+    multipath::{self, TwoPaths},
     observer::Observer,
     scenes::{self, Scene},
     workshop::{Run, Workshop},
@@ -49,6 +51,10 @@ pub(crate) struct Session {
     pub(crate) placed: BTreeMap<&'static str, Result<Placed, String>>,
     /// The programs that answer.
     pub(crate) answers: Answers,
+    /// The connection over two paths.
+    pub(crate) two_paths: Result<TwoPaths, String>,
+    /// Modules that were loaded after the observer had begun.
+    pub(crate) late_modules: Vec<String>,
     /// The process that sent to very many places.
     pub(crate) flood: Result<Run, String>,
 }
@@ -83,9 +89,14 @@ fn hold() -> Result<Session, String> {
 
 fn observe_all() -> Result<Session, String> {
     note("the observer starts");
-    let workshop = Workshop::build()?;
+    let mut workshop = Workshop::build()?;
     let database = workshop.path().join("flows.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
+    note("modules are loaded that were kept back");
+    let late_modules = modules::load_late()?;
+    if !late_modules.is_empty() {
+        workshop.rebuild_lab()?;
+    }
     note("each kind of flow is made");
     let makers = run_makers(&workshop);
     note("short-lived processes come and go");
@@ -95,6 +106,8 @@ fn observe_all() -> Result<Session, String> {
     let placed = contexts::run_all(&workshop);
     note("programs answer");
     let answers = answers::run_all(&workshop);
+    note("a connection takes two paths");
+    let two_paths = multipath::run();
     note("a flood is sent");
     let flood = workshop.run(
         "flood",
@@ -126,6 +139,8 @@ fn observe_all() -> Result<Session, String> {
         scenes,
         placed,
         answers,
+        two_paths,
+        late_modules,
         flood,
     })
 }

@@ -72,6 +72,12 @@ impl Workshop {
         })
     }
 
+    /// Builds the laboratory anew: its peer offers what the kernel has at that moment.
+    pub(crate) fn rebuild_lab(&mut self) -> Result<(), String> {
+        self.lab = Lab::build().map_err(|cause| cause.to_string())?;
+        Ok(())
+    }
+
     /// The directory.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()

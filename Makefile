@@ -9,7 +9,7 @@ TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-l
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit kernel vm
+.PHONY: help try test setup-build setup-test check unit kernel vm cost
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
@@ -18,6 +18,7 @@ help:
 	@echo 'make unit    tests without root'
 	@echo 'make kernel  tests of the hooks that this kernel has (root)'
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
+	@echo 'make cost    what the hooks cost, in instructions, beside other tools (an hour)'
 
 setup-build:
 	@packaging/need-packages $(BUILD_PACKAGES)
@@ -54,3 +55,13 @@ vm: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test kernel --no-run
 	tests/vm/run 6.1
+
+# What docs/performance.md shows, and nothing that passes or fails.
+cost: setup-test
+	$(CARGO) build --release --bins
+	$(CARGO) bench --no-run --bench cost
+	for kernel in 6.1 6.12; do \
+		EGRESS_COST_PROFILE=yes benches/kernel/run $$kernel && \
+		benches/kernel/run $$kernel kprobe tcpconnect bpftrace auditd-connect auditd-sendto \
+			|| exit; \
+	done

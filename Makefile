@@ -10,7 +10,7 @@ TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-l
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit kernel vm systemd kernel-support
+.PHONY: help try test setup-build setup-test check unit kernel vm systemd kernel-support cost
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
@@ -21,6 +21,7 @@ help:
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
 	@echo 'make systemd tests of the service on a Debian system under QEMU (root)'
 	@echo 'make kernel-support    run them on every kernel and write docs/kernel-support.md'
+	@echo 'make cost    what the hooks cost, in instructions, beside other tools (an hour)'
 
 setup-build:
 	@packaging/need-packages $(BUILD_PACKAGES)
@@ -74,3 +75,13 @@ kernel-support: setup-test
 	$(CARGO) test --test kernel --no-run
 	EGRESS_VM_RESULTS=docs/kernel-support tests/vm/run $(ALL_KERNELS)
 	EGRESS_WRITE_PAGE=1 $(CARGO) test --test it kernel_support
+
+# What docs/performance.md shows, and nothing that passes or fails.
+cost: setup-test
+	$(CARGO) build --release --bins
+	$(CARGO) bench --no-run --bench cost
+	for kernel in 6.1 6.12; do \
+		EGRESS_COST_PROFILE=yes benches/kernel/run $$kernel && \
+		benches/kernel/run $$kernel fexit tcpconnect bpftrace auditd-connect auditd-sendto \
+			|| exit; \
+	done

@@ -1,15 +1,18 @@
 //! What is compared, and the rounds in which all of it takes turns.
 
 use std::{
+    fs::File,
     io::{self, Write},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process::Command,
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use egress_baseline::canary::Isolation;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{
     calls::{CALLS, Call, Far, LAP},
@@ -61,14 +64,19 @@ impl Arm {
         self.program.is_some()
     }
 
+    /// Starts or stops it where it belongs: in the machine's own network namespace.
     pub(crate) fn tell(&self, what: &str) -> anyhow::Result<()> {
         let Some(program) = &self.program else {
             return Ok(());
         };
-        let status = Command::new(program)
-            .args([&self.name, what])
-            .status()
-            .with_context(|| format!("run `{}`", program.display()))?;
+        let status = on_a_new_thread(|| {
+            let machine = File::open("/proc/1/ns/net")?;
+            move_into_link_name_space(machine.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Command::new(program)
+                .args([&self.name, what])
+                .status()
+                .with_context(|| format!("run `{}`", program.display()))
+        })?;
         ensure!(status.success(), "`{}` did not {what}", self.name);
         Ok(())
     }
@@ -77,7 +85,7 @@ impl Arm {
 /// Lets all arms take turns in every round, each time beginning with another, and drops the first
 /// round: much of the kernel runs for the first time in it.
 pub(crate) fn measure(
-    isolation: &Isolation,
+    _: &Isolation,
     far: &Far,
     arms: &[Arm],
     rounds: usize,
@@ -90,7 +98,10 @@ pub(crate) fn measure(
             let (Some(arm), Some(slot)) = (arms.get(at), round.get_mut(at)) else {
                 continue;
             };
-            let samples = measure_arm(isolation, far, arm)?;
+            arm.tell("start")?;
+            let samples = on_a_new_thread(|| measure_arm(&Isolation::prove()?, far))?;
+            arm.tell("stop")?;
+            thread::sleep(FORGET);
             for (call, sample) in CALLS.iter().zip(&samples) {
                 writeln!(
                     io::stdout(),
@@ -110,8 +121,13 @@ pub(crate) fn measure(
     Ok(kept)
 }
 
-fn measure_arm(isolation: &Isolation, far: &Far, arm: &Arm) -> anyhow::Result<Vec<Sample>> {
-    arm.tell("start")?;
+/// The kernel audits only tasks that began after auditing did, and a namespace is a thread's own.
+fn on_a_new_thread<T: Send>(work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+    thread::scope(|scope| scope.spawn(work).join())
+        .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+}
+
+fn measure_arm(isolation: &Isolation, far: &Far) -> anyhow::Result<Vec<Sample>> {
     // Whatever is done once, for a process or a destination that was not seen before, is no cost of
     // a call.
     for call in &CALLS {
@@ -119,13 +135,10 @@ fn measure_arm(isolation: &Isolation, far: &Far, arm: &Arm) -> anyhow::Result<Ve
     }
     thread::sleep(SETTLE);
     let idle = Idle::measure()?;
-    let samples = CALLS
+    CALLS
         .iter()
         .map(|call| measure_call(isolation, far, call, &idle))
-        .collect::<anyhow::Result<_>>()?;
-    arm.tell("stop")?;
-    thread::sleep(FORGET);
-    Ok(samples)
+        .collect()
 }
 
 fn measure_call(

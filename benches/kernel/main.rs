@@ -62,6 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
+    clocks::prove_that_they_count()?;
     let far = inside(&args.there, |_| Far::open())?;
     inside(&args.here, |isolation| {
         let mut arms = vec![Arm::nothing()];

@@ -27,9 +27,9 @@ fn receiving(samples: &[Sample], _: usize) -> Option<Sample> {
 pub(crate) fn print(out: &mut impl Write, arms: &[Arm], rounds: &[Round]) -> std::io::Result<()> {
     writeln!(
         out,
-        "| call | with | instructions | more | lowest to highest | in other tasks |"
+        "| call | with | instructions | more | lowest to highest | in other tasks | more in all |"
     )?;
-    writeln!(out, "| --- | --- | ---: | ---: | ---: | ---: |")?;
+    writeln!(out, "| --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
     for (at, kind) in CALLS.iter().enumerate() {
         print_row(out, arms, rounds, kind.name, (call, at))?;
     }
@@ -61,24 +61,28 @@ fn print_row(
             .collect();
         let caller = median(pairs.iter().map(|(_, with)| with.caller));
         let others = median(pairs.iter().map(|(_, with)| with.others));
-        let more = || {
-            pairs
-                .iter()
-                .map(|(without, with)| with.caller - without.caller)
-        };
         if arm.is_watcher() {
+            let more = || {
+                pairs
+                    .iter()
+                    .map(|(without, with)| with.caller - without.caller)
+            };
+            let in_all = pairs
+                .iter()
+                .map(|(without, with)| with.caller + with.others - without.caller - without.others);
             let lowest = more().fold(f64::INFINITY, f64::min);
             let highest = more().fold(f64::NEG_INFINITY, f64::max);
             writeln!(
                 out,
-                "| | {} | {caller:.0} | {:+.0} | {lowest:+.0} to {highest:+.0} | {others:.0} |",
+                "| | {} | {caller:.0} | {:+.0} | {lowest:+.0} to {highest:+.0} | {others:.0} | {:+.0} |",
                 arm.name,
-                median(more())
+                median(more()),
+                median(in_all)
             )?;
         } else {
             writeln!(
                 out,
-                "| {name} | {} | {caller:.0} | | | {others:.0} |",
+                "| {name} | {} | {caller:.0} | | | {others:.0} | |",
                 arm.name
             )?;
         }

@@ -9,6 +9,7 @@ mod decode;
 mod drain;
 mod error;
 mod requirements;
+pub mod sample;
 mod skeleton;
 mod skipped;
 
@@ -20,6 +21,7 @@ use self::{attach::Attached, drain::DatagramTables, skeleton::types};
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
+    decode::decode,
     error::CaptureError,
     requirements::check,
 };
@@ -252,7 +254,7 @@ impl Capture {
 
 impl Inbox {
     fn receive(&mut self, record: &[u8]) {
-        match decode::decode(record) {
+        match decode(record) {
             Some(event) => self.events.push(event),
             None => self.undecodable += 1,
         }

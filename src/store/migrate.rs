@@ -4,7 +4,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::file::APPLICATION_ID;
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_flows.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/0001_flows.sql"),
+    include_str!("../../migrations/0004_compact.sql"),
+];
 
 /// The schema that this program reads and writes.
 pub(super) const fn newest() -> i64 {

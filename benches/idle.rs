@@ -1,0 +1,3 @@
+fn main() {
+    let _ = egress_baseline::capture::now();
+}

@@ -114,7 +114,7 @@ fn main() {
     let (processes, connections) = records.split_at(PROCESSES as usize);
 
     let times = measure(15, || {
-        assert_eq!(decode_all(connections).len(), connections.len())
+        assert_eq!(decode_all(connections).len(), connections.len());
     });
     let decoded = rate(connections.len(), median(&times));
     line(
@@ -124,7 +124,7 @@ fn main() {
     );
 
     let times = measure(15, || {
-        assert_eq!(decode_all(processes).len(), processes.len())
+        assert_eq!(decode_all(processes).len(), processes.len());
     });
     let decoded = rate(processes.len(), median(&times));
     line(

@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::{path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, sync::LazyLock, time::Duration};
 
 use egress_baseline::{
     model::{Batch, FlowRecord, Timestamp},
@@ -88,10 +88,77 @@ CREATE TABLE bare (
 const INSERT: &str = "
 INSERT INTO bare VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
+/// Sums as the recorder keeps them: by hour and by run, each in a table of its own.
+const SUMS: [&str; 2] = ["bare_hour", "bare_run"];
+
+fn sum_table(name: &str) -> String {
+    format!(
+        "CREATE TABLE {name} (
+           period INTEGER NOT NULL,
+           identity_id INTEGER NOT NULL,
+           destination_id INTEGER NOT NULL,
+           outcome INTEGER NOT NULL,
+           attempts INTEGER NOT NULL,
+           bytes_out INTEGER NOT NULL,
+           bytes_in INTEGER NOT NULL,
+           first_ns INTEGER NOT NULL,
+           last_ns INTEGER NOT NULL,
+           PRIMARY KEY (period, identity_id, destination_id, outcome)
+         ) STRICT, WITHOUT ROWID"
+    )
+}
+
+static ADD_TO_HOUR: LazyLock<String> = LazyLock::new(|| add_to_sum("bare_hour"));
+static ADD_TO_RUN: LazyLock<String> = LazyLock::new(|| add_to_sum("bare_run"));
+
+fn add_to_sum(name: &str) -> String {
+    format!(
+        "INSERT INTO {name} VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET
+           attempts = attempts + 1,
+           bytes_out = bytes_out + excluded.bytes_out,
+           bytes_in = bytes_in + excluded.bytes_in,
+           first_ns = min(first_ns, excluded.first_ns),
+           last_ns = max(last_ns, excluded.last_ns)"
+    )
+}
+
+/// The number of the last part of an address: where to.
+fn destination(record: &FlowRecord) -> u32 {
+    match record.flow.address {
+        Some(IpAddr::V4(address)) => u32::from(address) & 0xffff,
+        _ => 0,
+    }
+}
+
 /// One prepared statement, one row at a time, one transaction a batch; everything that a row refers to
-/// is known beforehand, and no sums are kept. The same columns with the same values.
-fn bare(path: &Path, batches: &[Batch]) -> Duration {
-    let mut connection = Connection::open(path).unwrap();
+/// is known beforehand. The same columns with the same values; with sums only if asked for.
+fn bare(path: &Path, batches: &[Batch], has_sums: bool) -> Duration {
+    let mut connection = bare_store(path);
+    let mut time = Duration::ZERO;
+    let mut id = 0;
+    for (at, batch) in batches.iter().enumerate() {
+        let start = core_time();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .unwrap();
+        for record in &batch.flows {
+            id += 1;
+            insert_bare(&transaction, id, record);
+            for name in SUMS.iter().filter(|_| has_sums) {
+                add_to_bare(&transaction, name, record);
+            }
+        }
+        transaction.commit().unwrap();
+        if at > 0 {
+            time += core_time() - start;
+        }
+    }
+    time
+}
+
+fn bare_store(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
     connection
         .pragma_update(None, "auto_vacuum", "INCREMENTAL")
         .unwrap();
@@ -102,45 +169,54 @@ fn bare(path: &Path, batches: &[Batch]) -> Duration {
         .pragma_update(None, "synchronous", "NORMAL")
         .unwrap();
     connection.execute(TABLE, []).unwrap();
-    let mut time = Duration::ZERO;
-    let mut id = 0_i64;
-    for (at, batch) in batches.iter().enumerate() {
-        let start = core_time();
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .unwrap();
-        {
-            let mut statement = transaction.prepare_cached(INSERT).unwrap();
-            for record in &batch.flows {
-                let flow = &record.flow;
-                id += 1;
-                statement
-                    .execute(params![
-                        id,
-                        record.process.as_ref().unwrap().pid.unwrap() - 999,
-                        id % 20_000,
-                        None::<i64>,
-                        None::<i64>,
-                        flow.start.unix_ns(),
-                        flow.end.map(Timestamp::unix_ns),
-                        flow.source_port,
-                        0,
-                        flow.errno,
-                        flow.attempts.cast_signed(),
-                        flow.bytes_out.map(u64::cast_signed),
-                        flow.bytes_in.map(u64::cast_signed),
-                        flow.duration
-                            .map(|all| i64::try_from(all.as_nanos()).unwrap()),
-                    ])
-                    .unwrap();
-            }
-        }
-        transaction.commit().unwrap();
-        if at > 0 {
-            time += core_time() - start;
-        }
+    for name in SUMS {
+        connection.execute(&sum_table(name), []).unwrap();
     }
-    time
+    connection
+}
+
+fn insert_bare(connection: &Connection, id: i64, record: &FlowRecord) {
+    let flow = &record.flow;
+    let mut statement = connection.prepare_cached(INSERT).unwrap();
+    statement
+        .execute(params![
+            id,
+            record.process.as_ref().unwrap().pid.unwrap() - 999,
+            destination(record),
+            None::<i64>,
+            None::<i64>,
+            flow.start.unix_ns(),
+            flow.end.map(Timestamp::unix_ns),
+            flow.source_port,
+            0,
+            flow.errno,
+            flow.attempts.cast_signed(),
+            flow.bytes_out.map(u64::cast_signed),
+            flow.bytes_in.map(u64::cast_signed),
+            flow.duration
+                .map(|all| i64::try_from(all.as_nanos()).unwrap()),
+        ])
+        .unwrap();
+}
+
+fn add_to_bare(connection: &Connection, name: &str, record: &FlowRecord) {
+    let flow = &record.flow;
+    let add = match name {
+        "bare_hour" => &*ADD_TO_HOUR,
+        _ => &*ADD_TO_RUN,
+    };
+    let mut statement = connection.prepare_cached(add).unwrap();
+    statement
+        .execute(params![
+            START,
+            flow.socket_uid,
+            destination(record),
+            flow.bytes_out.map(u64::cast_signed),
+            flow.bytes_in.map(u64::cast_signed),
+            flow.start.unix_ns(),
+            flow.end.map(Timestamp::unix_ns),
+        ])
+        .unwrap();
 }
 
 fn number(connection: &Connection, query: &str) -> f64 {
@@ -182,43 +258,58 @@ fn weigh(path: &Path) {
 fn compare(rows: usize) {
     let batches = batches(rows);
     let all = rows * (BATCHES - 1);
-    let mut ratios = Vec::new();
-    let mut ours = Vec::new();
-    let mut theirs = Vec::new();
+    let mut rates = [const { Vec::new() }; 3];
+    let mut ratios = [const { Vec::new() }; 2];
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let path = directory.path().join("flows.db");
-    // In turn, so that both meet the same machine.
+    let mut path = directory.path().join("flows.db");
+    // In turn, so that all meet the same machine.
     for round in 0..3 {
-        drop(std::fs::remove_file(&path));
-        for beside in ["flows.db-wal", "flows.db-shm"] {
-            drop(std::fs::remove_file(directory.path().join(beside)));
-        }
+        let file = |name: &str| directory.path().join(format!("{name}-{round}.db"));
+        path = file("flows");
         let recorder = ingest(&path, &batches);
-        let bare = bare(&directory.path().join(format!("bare-{round}.db")), &batches);
-        ratios.push(100.0 * bare.as_secs_f64() / recorder.as_secs_f64());
-        ours.push(rate(all, recorder));
-        theirs.push(rate(all, bare));
+        let bare_rows = bare(&file("rows"), &batches, false);
+        let bare_sums = bare(&file("sums"), &batches, true);
+        for (rates, time) in rates.iter_mut().zip([recorder, bare_rows, bare_sums]) {
+            rates.push(rate(all, time));
+        }
+        for (ratios, time) in ratios.iter_mut().zip([bare_rows, bare_sums]) {
+            ratios.push(100.0 * time.as_secs_f64() / recorder.as_secs_f64());
+        }
     }
     let middle = |all: &mut Vec<f64>| {
         all.sort_by(f64::total_cmp);
         all[all.len() / 2]
     };
-    let what = |text: &str| format!("{text}, {} a batch", grouped(rows as f64));
+    let batch = grouped(f64::from(u32::try_from(rows).unwrap()));
+    line(&format!("  batches of {batch} rows"), "", "");
+    let [ours, bare_rows, bare_sums] = &mut rates;
+    let [beside_rows, beside_sums] = &mut ratios;
+    let recorder = grouped(middle(ours));
     line(
-        &what("flow rows a second, recorder"),
-        &grouped(middle(&mut ours)),
+        "flow rows a second, recorder",
+        &recorder,
         "at least 200 000",
     );
     line(
-        &what("rows a second, bare insert loop"),
-        &grouped(middle(&mut theirs)),
+        "rows a second, bare insert loop",
+        &grouped(middle(bare_rows)),
         "",
     );
-    let ratio = format!("{:.0} %", middle(&mut ratios));
     line(
-        &what("recorder beside the bare loop"),
-        &ratio,
+        "the same, with a sum by hour and one by run",
+        &grouped(middle(bare_sums)),
+        "",
+    );
+    let percent = |ratio: f64| format!("{ratio:.0} %");
+    line(
+        "recorder beside the bare loop",
+        &percent(middle(beside_rows)),
         "at least 80 %",
+    );
+    line(
+        "recorder beside the loop with sums",
+        &percent(middle(beside_sums)),
+        "",
     );
     weigh(&path);
 }

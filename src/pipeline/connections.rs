@@ -1,9 +1,8 @@
 //! Connects and what became of each.
 
-use std::collections::BTreeMap;
-
 use super::{
     outcome_of,
+    sockets::Sockets,
     sums::{Part, SourcePort},
 };
 use crate::model::{BootClock, Connect, ConnectionEnd, Outcome, Ticket, Timestamp};
@@ -29,7 +28,7 @@ struct Open {
 /// Connections that are not over, by socket.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    open: BTreeMap<u64, Open>,
+    open: Sockets<Open>,
     tickets: u64,
 }
 
@@ -147,21 +146,27 @@ impl Connections {
 
     /// Connects whose outcome is not known.
     pub(super) fn unsettled(&self) -> Vec<Connect> {
-        self.open
+        let mut unsettled: Vec<Connect> = self
+            .open
             .values()
             .filter(|open| open.stage != Stage::Told)
             .map(|open| open.connect.clone())
-            .collect()
+            .collect();
+        unsettled.sort_unstable_by_key(|connect| connect.id);
+        unsettled
     }
 
     /// Connects that are to be written as pending, each under a ticket of its own.
     pub(super) fn take_pending(&mut self) -> Vec<(Ticket, Part)> {
         let mut pending = Vec::new();
-        for open in self
+        let mut new: Vec<&mut Open> = self
             .open
             .values_mut()
             .filter(|open| open.stage == Stage::New)
-        {
+            .collect();
+        // In order, so that a replay writes the same rows.
+        new.sort_unstable_by_key(|open| open.connect.id);
+        for open in new {
             self.tickets += 1;
             let ticket = Ticket(self.tickets);
             open.stage = Stage::Pending(ticket);

@@ -7,6 +7,7 @@
 mod connections;
 mod datagrams;
 mod makers;
+mod sockets;
 mod sums;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -126,18 +126,46 @@ impl Reader {
                 Piece::Day(day) => self.read_day(day, &makers, &is_wanted, &mut contacts)?,
             }
         }
-        let mut statement = self.connection.prepare_cached(RUNS)?;
-        let mut rows = statement.query((bounds.since, bounds.until, &bounds.except))?;
-        while let Some(row) = rows.next()? {
-            if let Some((pair, _)) = makers.identities.get(&row.get(1)?)
-                && let Some(contact) = contacts.get_mut(&(*pair, row.get(2)?))
-            {
-                contact.ran(row.get(0)?);
-            }
-        }
+        self.count_runs(bounds, &makers, &is_wanted, &mut contacts)?;
         let contacts = self.named(contacts, &makers)?;
         snapshot.finish()?;
         Ok(contacts)
+    }
+
+    /// Counted apart and added at the end: there may be a million, and the contacts themselves do not fit
+    /// into the caches of a processor.
+    fn count_runs(
+        &self,
+        bounds: &Bounds,
+        makers: &Makers,
+        is_wanted: &dyn Fn(i64) -> bool,
+        contacts: &mut Contacts,
+    ) -> rusqlite::Result<()> {
+        /// The latest run, and how many there were.
+        type Runs = HashMap<(usize, i64), (i64, u64), RandomState>;
+
+        let mut runs = Runs::default();
+        let mut statement = self.connection.prepare_cached(RUNS)?;
+        let mut rows = statement.query((bounds.since, bounds.until, &bounds.except))?;
+        while let Some(row) = rows.next()? {
+            let destination = row.get(2)?;
+            let Some((pair, _)) = makers.identities.get(&row.get(1)?) else {
+                continue;
+            };
+            if is_wanted(destination) {
+                let run = row.get(0)?;
+                let counted = runs.entry((*pair, destination)).or_insert((run, 1));
+                if counted.0 != run {
+                    *counted = (run, counted.1 + 1);
+                }
+            }
+        }
+        for (key, (_, count)) in runs {
+            if let Some(contact) = contacts.get_mut(&key) {
+                contact.runs = count;
+            }
+        }
+        Ok(())
     }
 
     /// The window in order of time, in whole days where those are summed up.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{packed::DayContact, share::Sum, value::source_of_rank};
 use crate::model::{Application, Contact, Destination, Outcome, Tally, Timestamp};
 
-/// A contact that is being summed up. Days come in ascending order, and so do runs.
+/// A contact that is being summed up. Days come in ascending order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Growing {
     /// By outcome, as many as there were.
@@ -18,8 +18,8 @@ pub(super) struct Growing {
     day: Option<(i64, u32)>,
     hours: u64,
     days: u64,
-    run: Option<i64>,
-    runs: u64,
+    /// Runs in which it happened.
+    pub(super) runs: u64,
 }
 
 impl Growing {
@@ -68,14 +68,6 @@ impl Growing {
         if let Some((_, hours)) = self.day.take() {
             self.days += 1;
             self.hours += u64::from(hours.count_ones());
-        }
-    }
-
-    /// It happened in a run.
-    pub(super) fn ran(&mut self, run: i64) {
-        if self.run != Some(run) {
-            self.run = Some(run);
-            self.runs += 1;
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use egress_baseline::{
     model::{Contact, Flow, Outcome, Window},
-    store::{ContactQuery, Reader, Recorder, Retention},
+    store::{ContactQuery, Imported, Reader, Recorder, Retention},
 };
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use rusqlite::Connection;
@@ -133,7 +133,7 @@ fn whatever_changes_a_summed_day_shows_at_once() {
     let path = directory.path().join("flows.db");
     let mut recorder = Recorder::open(&path).unwrap();
     let period = recorder.begin(&watch_period("web-1", MIDNIGHT)).unwrap();
-    let mut after = |recorder: &mut Recorder, what: &str, is_changed: bool| {
+    let after = |recorder: &mut Recorder, what: &str, is_changed: bool| {
         let all = ContactQuery::default();
         let [with_days, from_hours] = both_answers(&path, &all);
         assert_eq!(with_days, from_hours, "{what}");
@@ -173,9 +173,10 @@ fn whatever_changes_a_summed_day_shows_at_once() {
     record(&mut recorder, vec![]);
     after(&mut recorder, "nothing", false);
     // Sums up by itself.
-    drop(import(&path, &import_period("f00d", NOON), |import| {
+    let imported = import(&path, &import_period("f00d", NOON), |import| {
         import.add_flow(&record_of(flow(NOON - HOUR, "192.0.2.9")))
-    }));
+    });
+    assert!(matches!(imported, Imported::Added(_)));
     after(&mut recorder, "imported", false);
 }
 

@@ -88,14 +88,14 @@ pub(super) fn read<T: Record>(bytes: &[u8]) -> Option<T> {
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
-fn bytes_of<T: Record>(record: &T) -> Vec<u8> {
+pub(super) fn bytes_of<T: Record>(record: &T) -> Vec<u8> {
     // SAFETY: a record has no padding, so all its bytes are initialised.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast(), size_of::<T>()) }
         .to_vec()
 }
 
 /// Decodes one record of the ring; `None` if it makes no sense.
-pub(super) fn decode(bytes: &[u8]) -> Option<KernelEvent> {
+pub fn decode(bytes: &[u8]) -> Option<KernelEvent> {
     let kind = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?);
     match types::event_kind(kind) {
         types::event_kind::EVENT_PROCESS => {

@@ -18,6 +18,7 @@ mod hooker;
 mod limits;
 mod open;
 mod requirements;
+pub mod sample;
 mod skeleton;
 mod skipped;
 mod surroundings;
@@ -36,6 +37,7 @@ use self::{
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
+    decode::decode,
     error::CaptureError,
     limits::Limits,
     requirements::check,
@@ -366,7 +368,7 @@ impl Inbox {
     }
 
     fn receive(&mut self, record: &[u8]) {
-        if let Some(event) = decode::decode(record) {
+        if let Some(event) = decode(record) {
             self.events.push(event);
         } else if let Some(module) = decode::module(record) {
             self.modules.push(module);

@@ -38,7 +38,7 @@ pub struct RawIdentity {
 }
 
 /// A raw identity and the application that it stands for under the present rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityRecord {
     /// What was seen.
     pub raw: RawIdentity,

@@ -1,9 +1,10 @@
 //! Connects and what became of each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     outcome_of,
+    sockets::Sockets,
     sums::{Part, SourcePort},
 };
 use crate::model::{
@@ -45,7 +46,7 @@ struct Open {
 /// Connections that are not over, by socket.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    open: BTreeMap<u64, Open>,
+    open: Sockets<Open>,
     /// Those whose outcome is not known.
     unsettled: BTreeSet<u64>,
     /// Those of which nothing was heard on the day that it is, as far as they were not asked about.
@@ -206,7 +207,8 @@ impl Connections {
         let today = now.day();
         if self.day != today {
             self.day = today;
-            self.quiet = self.open.keys().copied().collect();
+            self.quiet = self.open.keys().collect();
+            self.quiet.sort_unstable();
         }
         let mut asked: Vec<_> = self
             .unsettled

@@ -5,12 +5,14 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
+
 use super::{ProcessFacts, Scope};
 use crate::{
     identity::{application_of, is_interpreter, redact_argv, run_of, slice_uid_of},
     model::{
-        Ancestor, BootClock, CgroupSeen, Executable, IdentityRecord, Process, ProcessImage,
-        ProcessKey, Protocol, RawIdentity, Sender, text_of_bytes,
+        Ancestor, Application, BootClock, CgroupSeen, Executable, IdentityRecord, Process,
+        ProcessImage, ProcessKey, Protocol, RawIdentity, Sender, text_of_bytes,
     },
 };
 
@@ -19,6 +21,10 @@ const MOST_PROCESSES: usize = 65_536;
 
 /// Cgroups that are kept. A host has thousands at most; those of finished services are let go.
 const MOST_CGROUPS: usize = 65_536;
+
+/// Applications that are numbered, so that their new contacts are told from old ones; those beyond
+/// share a number.
+const MOST_APPLICATIONS: usize = 65_536;
 
 #[derive(Debug)]
 struct Known {
@@ -29,13 +35,25 @@ struct Known {
 /// What may differ between flows of one process image: uid, cgroup; of the kernel: protocol.
 type Variant = (u32, u64, Option<u8>);
 
+/// A process has one, and a few more if it changes its user or is moved; the list is searched.
+const MOST_VARIANTS: usize = 64;
+
 /// The maker of a flow.
 #[derive(Debug)]
 pub(super) struct Maker {
     pub(super) process: Option<Arc<Process>>,
     pub(super) identity: Arc<IdentityRecord>,
+    /// Number of its application.
+    pub(super) application: u32,
     /// It was a process, but which one is not known.
     pub(super) is_unknown: bool,
+}
+
+/// An identity with the number of its application.
+#[derive(Clone, Debug)]
+struct Identified {
+    identity: Arc<IdentityRecord>,
+    application: u32,
 }
 
 /// Everything known of those who make flows.
@@ -43,9 +61,12 @@ pub(super) struct Maker {
 pub(super) struct Makers {
     scope: Scope,
     accounts: BTreeMap<u32, String>,
-    processes: HashMap<ProcessKey, Known>,
-    cgroups: HashMap<u64, String>,
-    identities: HashMap<ProcessKey, BTreeMap<Variant, Arc<IdentityRecord>>>,
+    processes: HashMap<ProcessKey, Known, RandomState>,
+    cgroups: HashMap<u64, String, RandomState>,
+    identities: HashMap<ProcessKey, Vec<(Variant, Identified)>, RandomState>,
+    /// Identities that processes share, each once.
+    shared: HashMap<Arc<IdentityRecord>, u32, RandomState>,
+    applications: HashMap<Application, u32, RandomState>,
     forgotten: Vec<ProcessKey>,
     flushes: u64,
 }
@@ -55,9 +76,11 @@ impl Makers {
         Self {
             scope,
             accounts: BTreeMap::new(),
-            processes: HashMap::new(),
-            cgroups: HashMap::new(),
-            identities: HashMap::new(),
+            processes: HashMap::default(),
+            cgroups: HashMap::default(),
+            identities: HashMap::default(),
+            shared: HashMap::default(),
+            applications: HashMap::default(),
             forgotten: Vec::new(),
             flushes: 0,
         }
@@ -66,7 +89,7 @@ impl Makers {
     pub(super) fn set_accounts(&mut self, accounts: BTreeMap<u32, String>) {
         if self.accounts != accounts {
             self.accounts = accounts;
-            self.identities.clear();
+            self.forget_identities();
         }
     }
 
@@ -89,14 +112,17 @@ impl Makers {
     ) {
         let key = image.key;
         let process = Arc::new(self.process_of(image, clock, facts));
-        self.processes.insert(
-            key,
-            Known {
-                process,
-                used: self.flushes,
-            },
-        );
+        let known = Known {
+            process,
+            used: self.flushes,
+        };
+        self.processes.insert(key, known);
         self.identities.remove(&key);
+    }
+
+    fn forget_identities(&mut self) {
+        self.identities.clear();
+        self.shared.clear();
     }
 
     fn process_of(&self, image: ProcessImage, clock: BootClock, facts: ProcessFacts) -> Process {
@@ -148,22 +174,57 @@ impl Makers {
         let is_unknown = process.is_none() && !is_kernel;
         let variant = (sender.uid, sender.cgroup_id, protocol.filter(|_| is_kernel));
         let variants = self.identities.get(&sender.process);
-        if let Some(identity) = variants.and_then(|variants| variants.get(&variant)) {
-            return Maker {
-                process,
-                identity: Arc::clone(identity),
-                is_unknown,
-            };
-        }
-        let identity = Arc::new(self.identity_of(sender, protocol, process.as_deref()));
-        if !is_unknown {
-            let variants = self.identities.entry(sender.process).or_default();
-            variants.insert(variant, Arc::clone(&identity));
-        }
+        let known = variants
+            .and_then(|variants| variants.iter().find(|(of, _)| *of == variant))
+            .map(|(_, identified)| identified.clone());
+        let Identified {
+            identity,
+            application,
+        } = known.unwrap_or_else(|| {
+            let identity = self.identity_of(sender, protocol, process.as_deref());
+            let identified = self.identified(identity);
+            if !is_unknown {
+                let variants = self.identities.entry(sender.process).or_default();
+                if variants.len() >= MOST_VARIANTS {
+                    variants.clear();
+                }
+                variants.push((variant, identified.clone()));
+            }
+            identified
+        });
         Maker {
             process,
             identity,
+            application,
             is_unknown,
+        }
+    }
+
+    /// Processes that are alike share one identity.
+    fn identified(&mut self, identity: IdentityRecord) -> Identified {
+        if let Some((identity, application)) = self.shared.get_key_value(&identity) {
+            return Identified {
+                identity: Arc::clone(identity),
+                application: *application,
+            };
+        }
+        if self.shared.len() >= MOST_PROCESSES {
+            self.shared.clear();
+        }
+        let next = u32::try_from(self.applications.len()).unwrap_or(u32::MAX);
+        let application = match self.applications.get(&identity.application) {
+            Some(number) => *number,
+            None if self.applications.len() >= MOST_APPLICATIONS => u32::MAX,
+            None => {
+                self.applications.insert(identity.application.clone(), next);
+                next
+            }
+        };
+        let identity = Arc::new(identity);
+        self.shared.insert(Arc::clone(&identity), application);
+        Identified {
+            identity,
+            application,
         }
     }
 
@@ -243,7 +304,7 @@ impl Makers {
             self.processes.remove(&key);
             self.forgotten.push(key);
         }
-        self.identities.clear();
+        self.forget_identities();
     }
 }
 

@@ -7,6 +7,7 @@
 mod connections;
 mod datagrams;
 mod makers;
+mod sockets;
 mod sums;
 
 use std::{
@@ -15,14 +16,16 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 use connections::{Connections, Told};
 use datagrams::Unanswered;
 use makers::Makers;
 use sums::{Part, Sums};
 
 use crate::model::{
-    Application, Batch, BootClock, Connect, Destination, FlowRecord, KernelEvent, Loss, LossCause,
-    Outcome, ProcessKey, Ticket, Timestamp,
+    Batch, BootClock, Connect, Endpoint, FlowRecord, KernelEvent, Loss, LossCause, Outcome,
+    ProcessKey, Ticket, Timestamp,
 };
 
 /// What does not change while a host is observed.
@@ -68,7 +71,8 @@ pub struct Pipeline {
     retracted: Vec<Ticket>,
     own_addresses: HashMap<u32, HashSet<IpAddr>>,
     losses: BTreeMap<LossCause, (u64, Option<u64>)>,
-    known: HashSet<(Application, Destination)>,
+    /// Applications by their numbers, and where they went.
+    known: HashSet<(u32, Endpoint), RandomState>,
     has_news: bool,
     flushed: Timestamp,
     /// By which all times up to the next flush are told, so that they agree with each other when the
@@ -93,7 +97,7 @@ impl Pipeline {
             retracted: Vec::new(),
             own_addresses: HashMap::new(),
             losses: BTreeMap::new(),
-            known: HashSet::new(),
+            known: HashSet::default(),
             has_news: false,
             flushed: start,
             clock: None,
@@ -322,11 +326,12 @@ impl Pipeline {
     }
 
     fn notice(&mut self, part: &Part) {
-        if self.known.len() >= KNOWN_CONTACTS {
+        // What has a sum was noticed when that began.
+        if self.known.len() >= KNOWN_CONTACTS || self.sums.has(part) {
             return;
         }
         let maker = self.makers.maker_of(&part.sender, part.remote.protocol);
-        let contact = (maker.identity.application.clone(), part.destination());
+        let contact = (maker.application, part.destination());
         if self.known.insert(contact) {
             self.has_news = true;
         }

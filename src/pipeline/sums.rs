@@ -1,8 +1,10 @@
 //! Attempts that are alike, summed over one flush interval.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
-use crate::model::{Destination, Endpoint, Flow, Outcome, Protocol, Sender, Timestamp};
+use foldhash::fast::RandomState;
+
+use crate::model::{Endpoint, Flow, Outcome, Protocol, Sender, Timestamp};
 
 /// Most sums that are kept between two flushes unless told otherwise; what is more is counted as
 /// lost.
@@ -58,12 +60,11 @@ fn sum(left: Option<u64>, right: Option<u64>) -> Option<u64> {
 }
 
 impl Part {
-    pub(super) fn destination(&self) -> Destination {
-        Destination {
-            name: None,
-            address: self.remote.address,
-            port: port_of(&self.remote),
-            protocol: Protocol(self.remote.protocol),
+    /// Where to, without what a protocol without ports has in the port's place.
+    pub(super) fn destination(&self) -> Endpoint {
+        Endpoint {
+            port: port_of(&self.remote).unwrap_or(0),
+            ..self.remote
         }
     }
 
@@ -93,7 +94,53 @@ impl Part {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn key(&self) -> Key {
+        (self.sender, self.remote, self.outcome, self.errno)
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            first: self.first,
+            last: self.last,
+            attempts: self.attempts,
+            bytes_out: self.bytes_out,
+            bytes_in: self.bytes_in,
+            duration: self.duration,
+            source_port: self.source_port,
+        }
+    }
+}
+
+/// What a part adds up, without what it is kept under.
+#[derive(Clone, Debug)]
+struct Totals {
+    first: Timestamp,
+    last: Timestamp,
+    attempts: u64,
+    bytes_out: Option<u64>,
+    bytes_in: Option<u64>,
+    duration: Option<Duration>,
+    source_port: SourcePort,
+}
+
+impl Totals {
+    fn part(self, (sender, remote, outcome, errno): Key) -> Part {
+        Part {
+            sender,
+            remote,
+            outcome,
+            errno,
+            first: self.first,
+            last: self.last,
+            attempts: self.attempts,
+            bytes_out: self.bytes_out,
+            bytes_in: self.bytes_in,
+            duration: self.duration,
+            source_port: self.source_port,
+        }
+    }
+
+    fn merge(&mut self, other: &Part) {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.attempts = self.attempts.saturating_add(other.attempts);
@@ -113,17 +160,17 @@ fn port_of(remote: &Endpoint) -> Option<u16> {
 
 type Key = (Sender, Endpoint, Outcome, Option<i32>);
 
-/// Sums by sender, destination and outcome; in order, so that a replay writes the same rows.
+/// Sums by sender, destination and outcome.
 #[derive(Debug)]
 pub(super) struct Sums {
-    parts: BTreeMap<Key, Part>,
+    parts: HashMap<Key, Totals, RandomState>,
     most: usize,
 }
 
 impl Default for Sums {
     fn default() -> Self {
         Self {
-            parts: BTreeMap::new(),
+            parts: HashMap::default(),
             most: MOST_SUMS,
         }
     }
@@ -136,7 +183,7 @@ impl Sums {
 
     /// Adds to the sum of what is alike; false if there is no room for one more sum.
     pub(super) fn add(&mut self, part: Part) -> bool {
-        let key = (part.sender, part.remote, part.outcome, part.errno);
+        let key = part.key();
         if let Some(sum) = self.parts.get_mut(&key) {
             sum.merge(&part);
             return true;
@@ -144,8 +191,13 @@ impl Sums {
         if self.parts.len() >= self.most {
             return false;
         }
-        self.parts.insert(key, part);
+        self.parts.insert(key, part.totals());
         true
+    }
+
+    /// Whether there is a sum already that this part would be added to.
+    pub(super) fn has(&self, part: &Part) -> bool {
+        self.parts.contains_key(&part.key())
     }
 
     /// Takes refused attempts from those that are like them and were summed as sent. Returns how many
@@ -170,8 +222,14 @@ impl Sums {
         taken
     }
 
-    /// All sums; the next interval begins at nothing.
+    /// All sums; the next interval begins at nothing. In order, so that a replay writes the same rows,
+    /// and those of one maker one after another.
     pub(super) fn take(&mut self) -> Vec<Part> {
-        std::mem::take(&mut self.parts).into_values().collect()
+        let mut parts: Vec<_> = std::mem::take(&mut self.parts).into_iter().collect();
+        parts.sort_unstable_by_key(|(key, _)| *key);
+        parts
+            .into_iter()
+            .map(|(key, totals)| totals.part(key))
+            .collect()
     }
 }

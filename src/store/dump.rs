@@ -10,11 +10,11 @@ use rusqlite::Row;
 use super::{
     Reader, StoreError,
     contacts::destination_of,
+    detail::last_flow,
     flows::{EVERYTHING, Makers},
     read::{loss_of, watch_period_of},
     rows::{identity_of, process_of},
     value::{Columns as _, uncount},
-    write::last_flow,
 };
 use crate::model::{NameAddress, Record, Rollup, RollupPeriod, Tally};
 
@@ -59,10 +59,10 @@ WITH detail AS (
     CAST(
       start_ns - ((start_ns % 3600000000000) + 3600000000000) % 3600000000000 AS INTEGER
     ) AS hour_ns,
-    identity_id,
+    k.identity_id,
     destination_id,
     outcome,
-    origin_id,
+    k.origin_id,
     MIN(name_source) AS name_source,
     CAST(TOTAL(attempts) AS INTEGER) AS attempts,
     CAST(TOTAL(bytes_out) AS INTEGER) AS bytes_out,
@@ -70,6 +70,7 @@ WITH detail AS (
     MIN(start_ns) AS first_ns,
     MAX(max(start_ns, ifnull(end_ns, start_ns))) AS last_ns
   FROM flow
+  JOIN maker AS k ON k.id = maker_id
   GROUP BY 1, 2, 3, 4, 5
 )
 SELECT
@@ -88,6 +89,7 @@ SELECT
 FROM contact_hour AS c
 JOIN origin AS o ON o.id = c.origin_id
 JOIN destination AS d ON d.id = c.destination_id
+JOIN outcome AS e ON e.id = c.outcome
 LEFT JOIN name AS n ON n.id = d.name_id
 LEFT JOIN detail AS f
   ON f.hour_ns = c.hour_ns
@@ -103,16 +105,16 @@ WHERE f.hour_ns IS NULL
   OR c.last_ns > f.last_ns
   OR c.name_source < f.name_source
 ORDER BY
-  c.hour_ns, c.identity_id, n.name, d.address, d.port, d.protocol, c.outcome, o.store_id";
+  c.hour_ns, c.identity_id, n.name, d.address, d.port, d.protocol, e.word, o.store_id";
 
 const RUNS_BEYOND_DETAIL: &str = "
 WITH detail AS (
   SELECT
-    run_id,
-    identity_id,
+    k.run_id,
+    k.identity_id,
     destination_id,
     outcome,
-    origin_id,
+    k.origin_id,
     MIN(name_source) AS name_source,
     CAST(TOTAL(attempts) AS INTEGER) AS attempts,
     CAST(TOTAL(bytes_out) AS INTEGER) AS bytes_out,
@@ -120,7 +122,8 @@ WITH detail AS (
     MIN(start_ns) AS first_ns,
     MAX(max(start_ns, ifnull(end_ns, start_ns))) AS last_ns
   FROM flow
-  WHERE run_id IS NOT NULL
+  JOIN maker AS k ON k.id = maker_id
+  WHERE k.run_id IS NOT NULL
   GROUP BY 1, 2, 3, 4, 5
 )
 SELECT
@@ -140,6 +143,7 @@ FROM contact_run AS c
 JOIN run AS r ON r.id = c.run_id
 JOIN origin AS o ON o.id = c.origin_id
 JOIN destination AS d ON d.id = c.destination_id
+JOIN outcome AS e ON e.id = c.outcome
 LEFT JOIN name AS n ON n.id = d.name_id
 LEFT JOIN detail AS f
   ON f.run_id = c.run_id
@@ -155,22 +159,23 @@ WHERE f.run_id IS NULL
   OR c.last_ns > f.last_ns
   OR c.name_source < f.name_source
 ORDER BY
-  r.key, c.identity_id, n.name, d.address, d.port, d.protocol, c.outcome, o.store_id";
+  r.key, c.identity_id, n.name, d.address, d.port, d.protocol, e.word, o.store_id";
 
 const ADDRESSES_BEYOND_DETAIL: &str = "
 WITH detail AS (
   SELECT
     i.host_id,
     d.name_id,
-    f.address,
-    f.origin_id,
+    t.address,
+    k.origin_id,
     CAST(TOTAL(f.attempts) AS INTEGER) AS attempts,
     MIN(f.start_ns) AS first_ns,
     MAX(max(f.start_ns, ifnull(f.end_ns, f.start_ns))) AS last_ns
   FROM flow AS f
-  JOIN identity AS i ON i.id = f.identity_id
+  JOIN address AS t ON t.id = f.address_id
+  JOIN maker AS k ON k.id = f.maker_id
+  JOIN identity AS i ON i.id = k.identity_id
   JOIN destination AS d ON d.id = f.destination_id
-  WHERE f.address IS NOT NULL
   GROUP BY 1, 2, 3, 4
 )
 SELECT

@@ -21,6 +21,16 @@ macro_rules! select_flows {
         concat!(
             "SELECT
                f.*,
+               k.origin_id,
+               k.watch_period_id,
+               k.identity_id,
+               k.process_id,
+               k.run_id,
+               k.socket_uid,
+               k.network_namespace,
+               x.given_id,
+               x.state,
+               t.address,
                i.host_id,
                d.name_id,
                d.address AS destination_address,
@@ -30,14 +40,17 @@ macro_rules! select_flows {
                g.path AS socket_cgroup,
                r.key AS run
              FROM flow AS f
-             JOIN identity AS i ON i.id = f.identity_id
+             JOIN maker AS k ON k.id = f.maker_id
+             JOIN identity AS i ON i.id = k.identity_id
              JOIN host AS h ON h.id = i.host_id
-             JOIN identity_application AS m ON m.identity_id = f.identity_id
+             JOIN identity_application AS m ON m.identity_id = k.identity_id
              JOIN application AS a ON a.id = m.application_id
              JOIN destination AS d ON d.id = f.destination_id
              LEFT JOIN name AS n ON n.id = d.name_id
-             LEFT JOIN cgroup AS g ON g.id = f.socket_cgroup_id
-             LEFT JOIN run AS r ON r.id = f.run_id ",
+             LEFT JOIN address AS t ON t.id = f.address_id
+             LEFT JOIN flow_import AS x ON x.flow_id = f.id
+             LEFT JOIN cgroup AS g ON g.id = k.socket_cgroup_id
+             LEFT JOIN run AS r ON r.id = k.run_id ",
             $conditions
         )
     };
@@ -65,7 +78,7 @@ const EVERY_FLOW: &str = select_flows!(
          OR a.program GLOB ?4
          OR a.script GLOB ?4
        )
-       AND (?5 IS NULL OR n.name GLOB ?5 OR ifnull(f.address, d.address) GLOB ?5)
+       AND (?5 IS NULL OR n.name GLOB ?5 OR ifnull(t.address, d.address) GLOB ?5)
        AND (?6 IS NULL OR h.name = ?6)
      ORDER BY f.id"
 );
@@ -86,7 +99,7 @@ const LATEST_FLOWS: &str = select_flows!(
          OR a.program GLOB ?4
          OR a.script GLOB ?4
        )
-       AND (?5 IS NULL OR n.name GLOB ?5 OR ifnull(f.address, d.address) GLOB ?5)
+       AND (?5 IS NULL OR n.name GLOB ?5 OR ifnull(t.address, d.address) GLOB ?5)
        AND (?6 IS NULL OR h.name = ?6)
      ORDER BY f.start_ns DESC, f.id DESC
      LIMIT ?7"
@@ -97,12 +110,14 @@ SELECT p.*, h.name AS host
 FROM process AS p
 JOIN host AS h ON h.id = p.host_id
 WHERE p.id IN (
-  SELECT f.process_id
+  SELECT k.process_id
   FROM flow AS f
-  JOIN identity_application AS m ON m.identity_id = f.identity_id
+  JOIN maker AS k ON k.id = f.maker_id
+  JOIN identity_application AS m ON m.identity_id = k.identity_id
   JOIN application AS a ON a.id = m.application_id
   JOIN destination AS d ON d.id = f.destination_id
   LEFT JOIN name AS n ON n.id = d.name_id
+  LEFT JOIN address AS t ON t.id = f.address_id
   WHERE f.start_ns >= ?1
     AND f.start_ns < ?2
     AND NOT EXISTS (
@@ -118,7 +133,7 @@ WHERE p.id IN (
       OR a.program GLOB ?4
       OR a.script GLOB ?4
     )
-    AND (?5 IS NULL OR n.name GLOB ?5 OR ifnull(f.address, d.address) GLOB ?5)
+    AND (?5 IS NULL OR n.name GLOB ?5 OR ifnull(t.address, d.address) GLOB ?5)
 )
   AND (?6 IS NULL OR h.name = ?6)
 ORDER BY p.started_ns DESC, p.id DESC

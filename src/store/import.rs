@@ -4,6 +4,7 @@ use rusqlite::OptionalExtension as _;
 
 use super::{
     Recorded, Recorder, StoreError, WatchPeriodId,
+    detail::last_flow,
     merge::Merge,
     open::checkpoint,
     share::Share,
@@ -86,7 +87,8 @@ impl Recorder {
             let recorded = import.finish(period).map_err(|e| failed.by(e))?;
             Ok::<_, E>(Imported::Added(recorded))
         })?;
-        // The import is kept whether or not this works: a reader may stand in the way.
+        // The import is kept whether or not these work: a reader may stand in the way.
+        let _not_lost = self.sum_up_days();
         let _not_lost = checkpoint(&self.connection);
         Ok(imported)
     }
@@ -119,6 +121,8 @@ impl<'a> ImportTransaction<'a> {
         let mut writer = Writer {
             connection: writer.connection,
             interned: &mut *writer.interned,
+            rows: &mut *writer.rows,
+            sums: &mut *writer.sums,
         };
         let store_id = writer.connection.query_row(
             "SELECT store_id FROM origin WHERE id = ?1",
@@ -127,7 +131,7 @@ impl<'a> ImportTransaction<'a> {
         )?;
         Ok(Self {
             period: writer.add_watch_period(period, THIS_STORE)?,
-            last_flow: writer.last_flow()?,
+            last_flow: last_flow(writer.connection)?,
             last_process: writer.connection.query_row(
                 "SELECT ifnull(MAX(id), 0) FROM process",
                 [],
@@ -182,6 +186,7 @@ impl<'a> ImportTransaction<'a> {
                 let share = match stored {
                     Some(share) => share,
                     None => {
+                        let run = self.writer.run(maker.host, run, flow)?;
                         let references = self.writer.references(flow, &maker, run, origin)?;
                         Share::of(flow, &references)
                     }
@@ -201,13 +206,15 @@ impl<'a> ImportTransaction<'a> {
                     maker.process = Some(self.writer.interned.process(connection, process)?);
                 }
                 let (row, share) = self.writer.write_flow(flow, &maker, run, &place)?;
+                // What follows in the file may ask for it.
+                self.writer.rows.write(self.writer.connection)?;
                 if let Some(flow_id) = given_id {
                     self.remember_flow(flow_id, row, origin)?;
                 }
                 self.merge.use_process(maker.process);
                 self.recorded.flows += 1;
                 if origin == THIS_STORE || !self.merge.is_complete() {
-                    share.add(self.writer.connection)?;
+                    self.writer.add_share(&share)?;
                 } else {
                     self.merge.add_share(&share);
                 }
@@ -217,6 +224,7 @@ impl<'a> ImportTransaction<'a> {
     }
 
     fn finish(mut self, period: &WatchPeriod) -> rusqlite::Result<Recorded> {
+        self.writer.write_all()?;
         self.raise_totals()?;
         self.drop_unused_processes()?;
         if self.skipped_lines > 0 {

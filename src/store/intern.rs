@@ -1,11 +1,15 @@
 //! What flows refer to: found if it is there, added if it is new.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{collections::HashMap, hash::Hash, net::IpAddr};
 
+use foldhash::fast::RandomState;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 
-use super::value::{Digest, digest, json};
-use crate::model::{Application, Destination, IdentityRecord, Process, RawIdentity, Timestamp};
+use super::{
+    images::{add_identity, add_process, digest_of_identity, digest_of_process},
+    value::Digest,
+};
+use crate::model::{Application, Destination, IdentityRecord, Process, Timestamp};
 
 /// More than the distinct ones in use at a time on a busy host; a full map starts over.
 const CACHE_LIMIT: usize = 1 << 16;
@@ -17,12 +21,32 @@ const CACHE_LIMIT: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(super) struct Interned {
     data_version: Option<i64>,
-    hosts: HashMap<String, i64>,
-    identities: HashMap<Digest, i64>,
-    processes: HashMap<Digest, i64>,
-    destinations: HashMap<Destination, i64>,
-    names: HashMap<String, i64>,
-    cgroups: HashMap<String, i64>,
+    hosts: Numbers<String>,
+    identities: Numbers<Digest>,
+    processes: Numbers<Digest>,
+    destinations: Numbers<Destination>,
+    names: Numbers<String>,
+    addresses: Numbers<IpAddr>,
+    cgroups: Numbers<String>,
+    makers: Numbers<MakerRow>,
+    runs: Numbers<(i64, String)>,
+    /// How far runs reach that were met in this transaction.
+    run_windows: HashMap<i64, (i64, i64), RandomState>,
+}
+
+type Numbers<K> = HashMap<K, i64, RandomState>;
+
+/// What flows of one maker have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct MakerRow {
+    pub(super) origin: i64,
+    pub(super) period: i64,
+    pub(super) identity: i64,
+    pub(super) process: Option<i64>,
+    pub(super) run: Option<i64>,
+    pub(super) socket_uid: Option<u32>,
+    pub(super) socket_cgroup: Option<i64>,
+    pub(super) network_namespace: Option<u32>,
 }
 
 impl Interned {
@@ -83,6 +107,104 @@ impl Interned {
             )?
             .execute(params![id, name])?;
         Ok(remember(&mut self.names, name.to_owned(), id))
+    }
+
+    /// The number of an address.
+    pub(super) fn address(
+        &mut self,
+        connection: &Connection,
+        address: IpAddr,
+    ) -> rusqlite::Result<i64> {
+        if let Some(id) = self.addresses.get(&address) {
+            return Ok(*id);
+        }
+        let id = find_or_add(
+            connection,
+            "SELECT id FROM address WHERE address = ?1",
+            "INSERT INTO address (address) VALUES (?1)",
+            (address.to_string(),),
+        )?;
+        Ok(remember(&mut self.addresses, address, id))
+    }
+
+    /// The number of a maker's row. It is looked for in memory only: a second row of the same maker
+    /// does no harm.
+    pub(super) fn maker(
+        &mut self,
+        connection: &Connection,
+        row: MakerRow,
+    ) -> rusqlite::Result<i64> {
+        if let Some(id) = self.makers.get(&row) {
+            return Ok(*id);
+        }
+        let id = connection
+            .prepare_cached(
+                "INSERT INTO maker (
+                   origin_id, watch_period_id, identity_id, process_id, run_id, socket_uid,
+                   socket_cgroup_id, network_namespace
+                 )
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .insert((
+                row.origin,
+                row.period,
+                row.identity,
+                row.process,
+                row.run,
+                row.socket_uid,
+                row.socket_cgroup,
+                row.network_namespace,
+            ))?;
+        Ok(remember(&mut self.makers, row, id))
+    }
+
+    /// The number of a run, which from now on reaches from `first` to `last` at least.
+    pub(super) fn run(
+        &mut self,
+        connection: &Connection,
+        host: i64,
+        key: &str,
+        (first, last): (Timestamp, Timestamp),
+    ) -> rusqlite::Result<i64> {
+        let (first, last) = (first.unix_ns(), last.unix_ns());
+        let key = (host, key.to_owned());
+        let id = match self.runs.get(&key) {
+            Some(id) => *id,
+            None => {
+                let id = connection
+                    .prepare_cached(
+                        "INSERT INTO run (host_id, key, first_ns, last_ns)
+                         VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT (host_id, key) DO UPDATE SET key = excluded.key
+                         RETURNING id",
+                    )?
+                    .query_row((host, &key.1, first, last), |row| row.get(0))?;
+                remember(&mut self.runs, key, id)
+            }
+        };
+        self.widen_run(id, first, last);
+        Ok(id)
+    }
+
+    /// A run reaches from `first` to `last` at least.
+    pub(super) fn widen_run(&mut self, run: i64, first: i64, last: i64) {
+        self.run_windows
+            .entry(run)
+            .and_modify(|window| *window = (window.0.min(first), window.1.max(last)))
+            .or_insert((first, last));
+    }
+
+    /// Writes down how far runs reach.
+    pub(super) fn write_runs(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(
+            "UPDATE run
+             SET first_ns = min(first_ns, ?2), last_ns = max(last_ns, ?3)
+             WHERE id = ?1",
+        )?;
+        for (run, (first, last)) in self.run_windows.drain() {
+            statement.execute((run, first, last))?;
+        }
+        Ok(())
     }
 
     /// The number of a destination.
@@ -199,28 +321,7 @@ pub(super) fn stand_for(
     Ok(())
 }
 
-/// The number of a run, which from now on reaches from `first` to `last` at least.
-pub(super) fn run(
-    connection: &Connection,
-    host: i64,
-    key: &str,
-    (first, last): (Timestamp, Timestamp),
-) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached(
-            "INSERT INTO run (host_id, key, first_ns, last_ns)
-             VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (host_id, key) DO UPDATE SET
-               first_ns = min(first_ns, excluded.first_ns),
-               last_ns = max(last_ns, excluded.last_ns)
-             RETURNING id",
-        )?
-        .query_row((host, key, first.unix_ns(), last.unix_ns()), |row| {
-            row.get(0)
-        })
-}
-
-fn remember<K: Eq + Hash>(cache: &mut HashMap<K, i64>, key: K, id: i64) -> i64 {
+fn remember<K: Eq + Hash>(cache: &mut Numbers<K>, key: K, id: i64) -> i64 {
     if cache.len() >= CACHE_LIMIT {
         cache.clear();
     }
@@ -245,133 +346,4 @@ fn find_or_add(
         return Ok(id);
     }
     connection.prepare_cached(insert)?.insert(key)
-}
-
-fn digest_of_identity(raw: &RawIdentity) -> Digest {
-    // Destructured so that a new field cannot be forgotten here.
-    let RawIdentity {
-        host,
-        exe,
-        is_deleted,
-        is_memfd,
-        is_foreign,
-        interpreter_argv,
-        interpreter_directory,
-        cgroup_path,
-        uid,
-        user,
-        slice_user,
-        stated_context,
-        stated_script,
-    } = raw;
-    digest(&(
-        (host, exe, is_deleted, is_memfd, is_foreign),
-        (interpreter_argv, interpreter_directory),
-        (cgroup_path, uid, user, slice_user),
-        (stated_context, stated_script),
-    ))
-}
-
-/// The kernel's key where there is one: what else is known of the image may grow later.
-fn digest_of_process(process: &Process) -> Digest {
-    match &process.key {
-        Some(key) => digest(&(&process.host, &process.boot_id, key)),
-        None => digest(process),
-    }
-}
-
-fn add_identity(
-    connection: &Connection,
-    digest: &Digest,
-    host: i64,
-    raw: &RawIdentity,
-) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached(
-            "INSERT INTO identity (
-               digest, host_id, exe, is_deleted, is_memfd, is_foreign,
-               interpreter_argv, interpreter_directory, cgroup_path,
-               uid, user, slice_user, stated_context, stated_script
-             )
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .insert(params![
-            digest,
-            host,
-            raw.exe,
-            raw.is_deleted,
-            raw.is_memfd,
-            raw.is_foreign,
-            raw.interpreter_argv.as_ref().map(json),
-            raw.interpreter_directory,
-            raw.cgroup_path,
-            raw.uid,
-            raw.user,
-            raw.slice_user,
-            raw.stated_context,
-            raw.stated_script,
-        ])
-}
-
-const ADD_PROCESS: &str = "
-INSERT INTO process (
-  digest, host_id, boot_id, key_pid, key_started_boot_ns, key_exec_id, pid, ppid, started_ns,
-  exe_path, exe_device, exe_inode, exe_is_deleted, exe_is_memfd, exe_is_truncated, exe_is_foreign,
-  comm, argv, cmdline, argv_truncated, working_directory, ancestors,
-  uid, euid, login_uid, audit_session, tty, cgroup_id, cgroup_path,
-  net_namespace, mnt_namespace, user_namespace, pid_namespace
-)
-VALUES (
-  ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
-  ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-  ?17, ?18, ?19, ?20, ?21, ?22,
-  ?23, ?24, ?25, ?26, ?27, ?28, ?29,
-  ?30, ?31, ?32, ?33
-)";
-
-/// Numbers that use all 64 bits keep them: the largest ones are stored as negative numbers.
-fn add_process(
-    connection: &Connection,
-    digest: &Digest,
-    host: i64,
-    process: &Process,
-) -> rusqlite::Result<i64> {
-    let key = process.key.as_ref();
-    let exe = process.exe.as_ref();
-    let namespaces = process.namespaces.as_ref();
-    connection.prepare_cached(ADD_PROCESS)?.insert(params![
-        digest,
-        host,
-        process.boot_id,
-        key.map(|key| key.pid),
-        key.map(|key| key.started_boot_ns.cast_signed()),
-        key.map(|key| key.exec_id.cast_signed()),
-        process.pid,
-        process.ppid,
-        process.started.map(Timestamp::unix_ns),
-        exe.map(|exe| &exe.path),
-        exe.and_then(|exe| exe.device).map(u64::cast_signed),
-        exe.and_then(|exe| exe.inode).map(u64::cast_signed),
-        exe.map(|exe| exe.is_deleted),
-        exe.map(|exe| exe.is_memfd),
-        exe.map(|exe| exe.is_truncated),
-        exe.map(|exe| exe.is_foreign),
-        process.comm,
-        process.argv.as_ref().map(json),
-        process.cmdline,
-        process.argv_truncated,
-        process.working_directory,
-        json(&process.ancestors),
-        process.uid,
-        process.euid,
-        process.login_uid,
-        process.audit_session,
-        process.tty,
-        process.cgroup_id.map(u64::cast_signed),
-        process.cgroup_path,
-        namespaces.map(|namespaces| namespaces.net),
-        namespaces.map(|namespaces| namespaces.mnt),
-        namespaces.map(|namespaces| namespaces.user),
-        namespaces.map(|namespaces| namespaces.pid),
-    ])
 }

@@ -4,7 +4,10 @@
 //! holds in detail, plus what its rollups hold beyond them. That total is raised here, never added,
 //! so a second dump of the same store, taken later or earlier, brings only what is news.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+};
 
 use rusqlite::OptionalExtension as _;
 
@@ -12,8 +15,8 @@ use super::{
     StoreError, WatchPeriodId,
     flows::FLOW_OF_ROW,
     import::ImportTransaction,
-    intern::{self, Interned},
-    rollup::{Meet, write_address, write_sum},
+    intern::Interned,
+    rollup::{Meet, Sums},
     rows::flow_of,
     share::{AddressKey, FlowReferences, Period, Share, Sum, SumKey},
     value::{count, rank},
@@ -37,8 +40,8 @@ pub(super) struct Merge {
     processes: HashMap<u64, i64>,
     /// Processes that came in now and that no flow needed yet.
     unused_processes: HashSet<i64>,
-    sums: HashMap<SumKey, Sum>,
-    addresses: HashMap<AddressKey, Sum>,
+    /// Totals of the other stores.
+    totals: Sums,
 }
 
 impl Merge {
@@ -56,26 +59,12 @@ impl Merge {
 
     /// Adds a flow to the totals.
     pub(super) fn add_share(&mut self, share: &Share) {
-        for key in &share.keys {
-            self.add_sum(*key, share.sum);
+        for key in share.keys() {
+            self.totals.add_sum(*key, share.sum);
         }
-        if let Some(address) = &share.address {
-            self.add_address(address.clone(), share.sum);
+        if let Some(address) = share.address {
+            self.totals.add_address(address, share.sum);
         }
-    }
-
-    fn add_sum(&mut self, key: SumKey, sum: Sum) {
-        self.sums
-            .entry(key)
-            .and_modify(|total| *total = total.plus(sum))
-            .or_insert(sum);
-    }
-
-    fn add_address(&mut self, key: AddressKey, sum: Sum) {
-        self.addresses
-            .entry(key)
-            .and_modify(|total| *total = total.plus(sum))
-            .or_insert(sum);
     }
 }
 
@@ -167,12 +156,7 @@ impl ImportTransaction<'_> {
 
     /// Raises this store's copy of the other stores' totals to what the dump told.
     pub(super) fn raise_totals(&mut self) -> rusqlite::Result<()> {
-        for (key, sum) in &self.merge.sums {
-            write_sum(self.writer.connection, key, sum, Meet::Raise)?;
-        }
-        for (key, sum) in &self.merge.addresses {
-            write_address(self.writer.connection, key, sum, Meet::Raise)?;
-        }
+        mem::take(&mut self.merge.totals).write(self.writer.connection, Meet::Raise)?;
         if let Some(origin) = self.merge.origin {
             self.writer.connection.execute(
                 "UPDATE origin SET complete_to = max(complete_to, ?2) WHERE id = ?1",
@@ -282,7 +266,7 @@ impl ImportTransaction<'_> {
             RollupPeriod::Hour(hour) => Period::Hour(hour.hour().unix_ns()),
             RollupPeriod::Run(key) => {
                 let window = (rollup.first, rollup.last);
-                Period::Run(intern::run(connection, host, key, window)?)
+                Period::Run(self.writer.interned.run(connection, host, key, window)?)
             }
         };
         let key = SumKey {
@@ -301,7 +285,7 @@ impl ImportTransaction<'_> {
             last: rollup.last.unix_ns(),
             name_source: rollup.name_source.map(rank),
         };
-        self.merge.add_sum(key, sum);
+        self.merge.totals.add_sum(key, sum);
         Ok(())
     }
 
@@ -315,7 +299,7 @@ impl ImportTransaction<'_> {
             origin,
             host: self.writer.interned.host(connection, &address.host)?,
             name: self.writer.interned.name(connection, &address.name)?,
-            address: address.address.to_string(),
+            address: address.address,
         };
         let sum = Sum {
             tally: Tally {
@@ -326,7 +310,7 @@ impl ImportTransaction<'_> {
             last: address.last.unix_ns(),
             name_source: None,
         };
-        self.merge.add_address(key, sum);
+        self.merge.totals.add_address(key, sum);
         Ok(())
     }
 }

@@ -8,10 +8,14 @@
 
 mod applications;
 mod contacts;
+mod days;
+mod detail;
 mod dump;
 mod error;
 mod file;
 mod flows;
+mod growing;
+mod images;
 mod import;
 mod intern;
 mod lock;
@@ -19,6 +23,7 @@ mod merge;
 mod merge_periods;
 mod migrate;
 mod open;
+mod packed;
 mod prune;
 mod query;
 mod read;

@@ -1,10 +1,10 @@
 //! Retention: detail goes, sums stay.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Params, TransactionBehavior};
 
-use super::{Recorder, StoreError, open::checkpoint, value::uncount};
+use super::{Recorder, StoreError, days, detail::change_count, open::checkpoint, value::uncount};
 use crate::model::Timestamp;
 
 /// What retention keeps.
@@ -68,7 +68,8 @@ const DROP_OLD_FLOWS: &str = "
 DELETE FROM flow
 WHERE id > ?1
   AND id <= ?2
-  AND start_ns < ?3";
+  AND start_ns < ?3
+RETURNING maker_id";
 
 const DROP_OLDEST_FLOWS: &str = "
 DELETE FROM flow
@@ -76,6 +77,16 @@ WHERE id IN (
   SELECT id
   FROM flow
   ORDER BY start_ns, id
+  LIMIT ?1
+)
+RETURNING maker_id";
+
+const DROP_MAKERS: &str = "
+DELETE FROM maker
+WHERE id IN (
+  SELECT id
+  FROM maker
+  WHERE id NOT IN (SELECT maker_id FROM flow)
   LIMIT ?1
 )";
 
@@ -86,7 +97,7 @@ WHERE id IN (
   FROM process
   WHERE id NOT IN (
     SELECT process_id
-    FROM flow
+    FROM maker
     WHERE process_id IS NOT NULL
   )
   LIMIT ?1
@@ -116,14 +127,16 @@ WHERE (run_id, identity_id, destination_id, outcome, origin_id) IN (
 )";
 
 /// What only dropped rollups referred to. Identities stay: they say which applications there are.
-const DROP_REFERENCES: [&str; 4] = [
+const DROP_REFERENCES: [&str; 5] = [
     "DELETE FROM run
      WHERE id NOT IN (SELECT run_id FROM contact_run)
-       AND id NOT IN (SELECT run_id FROM flow WHERE run_id IS NOT NULL)",
+       AND id NOT IN (SELECT run_id FROM maker WHERE run_id IS NOT NULL)",
     "DELETE FROM destination
      WHERE id NOT IN (SELECT destination_id FROM contact_hour)
        AND id NOT IN (SELECT destination_id FROM contact_run)
        AND id NOT IN (SELECT destination_id FROM flow)",
+    "DELETE FROM address
+     WHERE id NOT IN (SELECT address_id FROM flow WHERE address_id IS NOT NULL)",
     "DELETE FROM name_pattern
      WHERE name_id NOT IN (SELECT name_id FROM destination WHERE name_id IS NOT NULL)
        AND name_id NOT IN (SELECT name_id FROM name_address)",
@@ -159,6 +172,7 @@ impl Recorder {
         if let Some(limit) = retention.max_bytes {
             self.drop_until_within(limit, &mut pruned)?;
         }
+        self.sum_up_days()?;
         self.give_back_pages()?;
         self.connection_work(checkpoint)?;
         pruned.bytes_after = self.file_bytes()?;
@@ -176,13 +190,21 @@ impl Recorder {
                 return Ok(dropped);
             };
             dropped += self.transaction(|connection| {
-                connection.execute(DROP_OLD_FLOWS, (done_to, next, before.unix_ns()))
+                let old = (done_to, next, before.unix_ns());
+                drop_flows(connection, DROP_OLD_FLOWS, old)
             })?;
             done_to = next;
         }
     }
 
     fn drop_unused_processes(&mut self) -> Result<u64, StoreError> {
+        self.transaction(|connection| {
+            connection.execute(
+                "DELETE FROM flow_import WHERE flow_id NOT IN (SELECT id FROM flow)",
+                [],
+            )
+        })?;
+        self.repeat(|connection| connection.execute(DROP_MAKERS, (ROWS_AT_ONCE,)))?;
         self.repeat(|connection| connection.execute(DROP_PROCESSES, (ROWS_AT_ONCE,)))
     }
 
@@ -190,6 +212,7 @@ impl Recorder {
         let before = before.unix_ns();
         // An hour that reaches over the limit stays.
         let hours_before = Timestamp::from_unix_ns(before).hour().unix_ns();
+        self.transaction(|connection| days::forget_before(connection, hours_before))?;
         let mut dropped =
             self.repeat(|connection| connection.execute(DROP_HOURS, (hours_before, ROWS_AT_ONCE)))?;
         dropped +=
@@ -213,8 +236,8 @@ impl Recorder {
             }
             // A part of what there is, so that no more goes than has to.
             let at_once = (rows / 20).clamp(100, ROWS_AT_ONCE);
-            pruned.flows +=
-                self.transaction(|connection| connection.execute(DROP_OLDEST_FLOWS, (at_once,)))?;
+            pruned.flows += self
+                .transaction(|connection| drop_flows(connection, DROP_OLDEST_FLOWS, (at_once,)))?;
             pruned.processes += self.drop_unused_processes()?;
         }
         Ok(())
@@ -297,6 +320,29 @@ impl Recorder {
     ) -> Result<T, StoreError> {
         work(&self.connection).map_err(|error| self.failed(error))
     }
+}
+
+/// Runs a statement that drops flows and says whose they were; their watch periods have fewer then.
+fn drop_flows(
+    connection: &Connection,
+    statement: &str,
+    which: impl Params,
+) -> rusqlite::Result<usize> {
+    let mut by_maker = BTreeMap::<i64, i64>::new();
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query(which)?;
+    while let Some(row) = rows.next()? {
+        *by_maker.entry(row.get(0)?).or_default() += 1;
+    }
+    let mut dropped = 0;
+    let mut period_of =
+        connection.prepare_cached("SELECT watch_period_id FROM maker WHERE id = ?1")?;
+    for (maker, count) in by_maker {
+        let period = period_of.query_row((maker,), |row| row.get(0))?;
+        change_count(connection, period, -count)?;
+        dropped += usize::try_from(count).unwrap_or_default();
+    }
+    Ok(dropped)
 }
 
 fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {

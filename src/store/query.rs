@@ -28,6 +28,8 @@ pub(super) struct Bounds {
     pub(super) until: i64,
     /// Windows that are left out: a JSON list of pairs.
     pub(super) except: String,
+    /// The same in order, none touching another.
+    gaps: Vec<(i64, i64)>,
     /// Pattern for GLOB.
     pub(super) application: Option<String>,
     /// Pattern for GLOB.
@@ -46,11 +48,42 @@ impl Bounds {
                 .map_or(i64::MIN, |at| at.hour().unix_ns()),
             until: query.window.until.map_or(i64::MAX, next_full_hour),
             except: json(&except),
+            gaps: merged(except),
             application: query.application.as_deref().map(glob),
             to: query.to.as_deref().map(glob),
             host: query.host.clone(),
         }
     }
+}
+
+impl Bounds {
+    /// What is asked for, in order: the window without what is left out.
+    pub(super) fn stretches(&self) -> Vec<(i64, i64)> {
+        let mut stretches = Vec::new();
+        let mut from = self.since;
+        for (since, until) in &self.gaps {
+            if *since > from {
+                stretches.push((from, (*since).min(self.until)));
+            }
+            from = from.max(*until);
+        }
+        stretches.push((from, self.until));
+        stretches.retain(|(since, until)| since < until);
+        stretches
+    }
+}
+
+/// Windows in order, those that touch made one.
+fn merged(mut windows: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    windows.sort_unstable();
+    let mut merged: Vec<(i64, i64)> = Vec::new();
+    for (since, until) in windows {
+        match merged.last_mut() {
+            Some(last) if since <= last.1 => last.1 = last.1.max(until),
+            _ => merged.push((since, until)),
+        }
+    }
+    merged
 }
 
 /// The whole hours inside a window, if there are any.
@@ -101,6 +134,35 @@ mod tests {
         assert_eq!((bounds.since, bounds.until), (HOUR, 4 * HOUR));
         // The first holds no whole hour after narrowing, nor does the last.
         assert_eq!(bounds.except, format!("[[{},{}]]", 5 * HOUR, 6 * HOUR));
+    }
+
+    #[test]
+    fn what_is_left_out_cuts_the_window_wherever_it_lies() {
+        let bounds = |except: Vec<Window>| {
+            Bounds::of(&ContactQuery {
+                window: window(2 * HOUR, 20 * HOUR),
+                except,
+                ..ContactQuery::default()
+            })
+            .stretches()
+        };
+        assert_eq!(bounds(vec![]), [(2 * HOUR, 20 * HOUR)]);
+        // Overlapping ones in any order, one at each edge, one inside another.
+        assert_eq!(
+            bounds(vec![
+                window(9 * HOUR, 12 * HOUR),
+                window(0, 3 * HOUR),
+                window(5 * HOUR, 10 * HOUR),
+                window(6 * HOUR, 7 * HOUR),
+                window(19 * HOUR, 30 * HOUR),
+            ]),
+            [(3 * HOUR, 5 * HOUR), (12 * HOUR, 19 * HOUR)]
+        );
+        assert!(bounds(vec![window(0, 20 * HOUR)]).is_empty());
+        assert_eq!(
+            bounds(vec![window(30 * HOUR, 40 * HOUR)]),
+            [(2 * HOUR, 20 * HOUR)]
+        );
     }
 
     #[test]

@@ -39,15 +39,10 @@ pub struct StoredWatchPeriod {
 }
 
 const WATCH_PERIODS: &str = "
-SELECT w.*, h.name AS host, i.file, i.sha256, ifnull(f.flows, 0) AS flows
+SELECT w.*, h.name AS host, i.file, i.sha256
 FROM watch_period AS w
 JOIN host AS h ON h.id = w.host_id
 LEFT JOIN imported_file AS i ON i.watch_period_id = w.id
-LEFT JOIN (
-  SELECT watch_period_id, COUNT(*) AS flows
-  FROM flow
-  GROUP BY watch_period_id
-) AS f ON f.watch_period_id = w.id
 WHERE (?1 IS NULL OR max(w.covered_until_ns, ifnull(w.ended_ns, w.covered_until_ns)) >= ?1)
   AND (?2 IS NULL OR w.started_ns < ?2)
 ORDER BY w.started_ns, w.id";

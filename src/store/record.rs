@@ -1,14 +1,20 @@
 //! Recording: batches of flows, each one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
 
 use super::{
     Recorded, Recorder, StoreError, WatchPeriodId,
     open::checkpoint,
-    share::Share,
-    write::{Place, THIS_STORE, Writer},
+    rollup::Meet,
+    share::{Share, last_of},
+    write::{Made, Maker, Place, THIS_STORE, Writer},
 };
-use crate::model::{Batch, FlowRecord, Ticket, Timestamp, WatchPeriod};
+use crate::model::{Batch, FlowRecord, IdentityRecord, Ticket, Timestamp, WatchPeriod};
 
 /// More than the connects that wait for an answer at once on a busy host. Tickets ascend, so the
 /// oldest go first; a flow whose ticket is gone is added as a row of its own when it is settled.
@@ -18,7 +24,7 @@ const TICKET_LIMIT: usize = 1 << 18;
 pub(super) type Tickets = BTreeMap<Ticket, PendingRow>;
 
 /// A row that is to be settled, and what has to be taken out of the rollups then.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PendingRow {
     row: i64,
     share: Share,
@@ -149,16 +155,15 @@ fn write_batch(
     changes: &mut TicketChanges,
 ) -> rusqlite::Result<Recorded> {
     let mut recorded = Recorded::default();
+    let mut makers = BatchMakers::new(period);
     for record in &batch.flows {
-        recorded.flows += u64::from(write_record(writer, period, record, tickets, changes)?);
+        let is_more = write_record(writer, &mut makers, record, tickets, changes)?;
+        recorded.flows += u64::from(is_more);
     }
     for ticket in &batch.retracted {
-        if let Some(pending) = take(*ticket, tickets, changes) {
+        if let Some(pending) = take(writer, *ticket, tickets, changes)? {
             pending.share.remove(writer.connection)?;
-            writer
-                .connection
-                .prepare_cached("DELETE FROM flow WHERE id = ?1")?
-                .execute((pending.row,))?;
+            writer.rows.remove(writer.connection, period, pending.row)?;
         }
     }
     for loss in &batch.losses {
@@ -176,30 +181,28 @@ fn write_batch(
 }
 
 /// Writes one flow; returns whether it is a row more.
-fn write_record(
+fn write_record<'b>(
     writer: &mut Writer<'_>,
-    period: WatchPeriodId,
-    record: &FlowRecord,
+    makers: &mut BatchMakers<'b>,
+    record: &'b FlowRecord,
     tickets: &Tickets,
     changes: &mut TicketChanges,
 ) -> rusqlite::Result<bool> {
-    let settled = record
-        .settles
-        .and_then(|ticket| take(ticket, tickets, changes));
+    let settled = match record.settles {
+        Some(ticket) => take(writer, ticket, tickets, changes)?,
+        None => None,
+    };
     if let Some(pending) = &settled {
         pending.share.remove(writer.connection)?;
     }
-    let maker = writer.maker(&record.identity, record.process.as_deref())?;
+    let made = makers.made(writer, record)?;
     let place = Place {
-        period,
-        origin: THIS_STORE,
         // The row may have been pruned meanwhile; then it comes back under its number.
         row: settled.as_ref().map(|pending| pending.row),
-        given_id: None,
+        ..makers.place
     };
-    let run = record.identity.run.as_deref();
-    let (row, share) = writer.write_flow(&record.flow, &maker, run, &place)?;
-    share.add(writer.connection)?;
+    let (row, share) = writer.write_flow_made(&record.flow, &made, &place)?;
+    writer.add_share(&share)?;
     if let Some(ticket) = record.ticket {
         changes.given.insert(ticket, PendingRow { row, share });
     }
@@ -207,13 +210,98 @@ fn write_record(
 }
 
 /// The row that waits under a ticket, once.
-fn take(ticket: Ticket, tickets: &Tickets, changes: &mut TicketChanges) -> Option<PendingRow> {
+fn take(
+    writer: &mut Writer<'_>,
+    ticket: Ticket,
+    tickets: &Tickets,
+    changes: &mut TicketChanges,
+) -> rusqlite::Result<Option<PendingRow>> {
     if let Some(pending) = changes.given.remove(&ticket) {
-        return Some(pending);
+        // What it added is still held back, and nothing could be taken from it.
+        writer.sums.write(writer.connection, Meet::Add)?;
+        return Ok(Some(pending));
     }
     let pending = tickets
         .get(&ticket)
-        .filter(|_| !changes.taken.contains(&ticket))?;
-    changes.taken.insert(ticket);
-    Some(pending.clone())
+        .filter(|_| !changes.taken.contains(&ticket));
+    if pending.is_some() {
+        changes.taken.insert(ticket);
+    }
+    Ok(pending.copied())
+}
+
+/// Makers of the flows of one batch. Flows come in order of their makers, and share what is the same:
+/// most are found by looking at the flow before.
+#[derive(Debug)]
+struct BatchMakers<'b> {
+    place: Place<'static>,
+    last: Option<(&'b FlowRecord, Made)>,
+    /// Hosts and identities by their place in memory, which the batch holds.
+    identities: HashMap<*const IdentityRecord, (i64, i64), RandomState>,
+}
+
+impl<'b> BatchMakers<'b> {
+    fn new(period: WatchPeriodId) -> Self {
+        Self {
+            place: Place {
+                period,
+                origin: THIS_STORE,
+                row: None,
+                given_id: None,
+            },
+            last: None,
+            identities: HashMap::default(),
+        }
+    }
+
+    fn made(&mut self, writer: &mut Writer<'_>, record: &'b FlowRecord) -> rusqlite::Result<Made> {
+        let flow = &record.flow;
+        if let Some((last, made)) = &self.last
+            && is_same_maker(last, record)
+        {
+            if let Some(run) = made.run {
+                let (first, last) = (flow.start.unix_ns(), last_of(flow).unix_ns());
+                writer.interned.widen_run(run, first, last);
+            }
+            return Ok(*made);
+        }
+        let maker = self.maker(writer, record)?;
+        let run = writer.run(maker.host, record.identity.run.as_deref(), flow)?;
+        let made = writer.made(flow, &maker, run, &self.place)?;
+        self.last = Some((record, made));
+        Ok(made)
+    }
+
+    fn maker(&mut self, writer: &mut Writer<'_>, record: &FlowRecord) -> rusqlite::Result<Maker> {
+        let place = Arc::as_ptr(&record.identity);
+        let known = self.identities.get(&place).copied();
+        let (host, identity) = match known {
+            Some(known) => known,
+            None => {
+                let maker = writer.maker(&record.identity, None)?;
+                self.identities.insert(place, (maker.host, maker.identity));
+                (maker.host, maker.identity)
+            }
+        };
+        let process = record.process.as_deref();
+        let process = process.map(|process| writer.interned.process(writer.connection, process));
+        Ok(Maker {
+            host,
+            identity,
+            process: process.transpose()?,
+        })
+    }
+}
+
+fn is_same_maker(one: &FlowRecord, other: &FlowRecord) -> bool {
+    let is_same_process = match (&one.process, &other.process) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    };
+    is_same_process
+        && Arc::ptr_eq(&one.identity, &other.identity)
+        && one.flow.socket_uid == other.flow.socket_uid
+        && one.flow.network_namespace == other.flow.network_namespace
+        && one.flow.socket_cgroup == other.flow.socket_cgroup
 }

@@ -1,10 +1,14 @@
 //! The rows that sums are kept in.
 
-use rusqlite::{Connection, named_params};
+use std::collections::{BTreeSet, HashMap};
+
+use foldhash::fast::RandomState;
+use rusqlite::{Connection, Statement};
 
 use super::{
-    share::{AddressKey, Period, Sum, SumKey},
-    value::count,
+    days,
+    share::{AddressKey, Period, Share, Sum, SumKey},
+    value::{count, number_of},
 };
 use crate::model::{Outcome, Tally};
 
@@ -17,124 +21,181 @@ pub(super) enum Meet {
     Raise,
 }
 
-// Sums stop at the largest integer: one more would turn them into a float, which the table refuses.
-const WRITE_HOUR: &str = "
-INSERT INTO contact_hour (
-  hour_ns, identity_id, destination_id, outcome, origin_id,
-  name_source, attempts, bytes_out, bytes_in, first_ns, last_ns
-)
-VALUES (
-  :period, :identity, :destination, :outcome, :origin,
-  :name_source, :attempts, :bytes_out, :bytes_in, :first, :last
-)
-ON CONFLICT DO UPDATE SET
-  name_source = ifnull(
-    min(name_source, excluded.name_source),
-    ifnull(name_source, excluded.name_source)
-  ),
-  attempts = iif(
-    :raise,
-    max(attempts, excluded.attempts),
-    min(attempts + excluded.attempts, 9223372036854775807)
-  ),
-  bytes_out = iif(
-    :raise,
-    max(bytes_out, excluded.bytes_out),
-    min(bytes_out + excluded.bytes_out, 9223372036854775807)
-  ),
-  bytes_in = iif(
-    :raise,
-    max(bytes_in, excluded.bytes_in),
-    min(bytes_in + excluded.bytes_in, 9223372036854775807)
-  ),
-  first_ns = min(first_ns, excluded.first_ns),
-  last_ns = max(last_ns, excluded.last_ns)";
+/// Rows of one statement: most of what a single row costs is to start and to end its statement.
+const ROWS: usize = 16;
 
-const WRITE_RUN: &str = "
-INSERT INTO contact_run (
-  run_id, identity_id, destination_id, outcome, origin_id,
-  name_source, attempts, bytes_out, bytes_in, first_ns, last_ns
-)
-VALUES (
-  :period, :identity, :destination, :outcome, :origin,
-  :name_source, :attempts, :bytes_out, :bytes_in, :first, :last
-)
-ON CONFLICT DO UPDATE SET
-  name_source = ifnull(
-    min(name_source, excluded.name_source),
-    ifnull(name_source, excluded.name_source)
-  ),
-  attempts = iif(
-    :raise,
-    max(attempts, excluded.attempts),
-    min(attempts + excluded.attempts, 9223372036854775807)
-  ),
-  bytes_out = iif(
-    :raise,
-    max(bytes_out, excluded.bytes_out),
-    min(bytes_out + excluded.bytes_out, 9223372036854775807)
-  ),
-  bytes_in = iif(
-    :raise,
-    max(bytes_in, excluded.bytes_in),
-    min(bytes_in + excluded.bytes_in, 9223372036854775807)
-  ),
-  first_ns = min(first_ns, excluded.first_ns),
-  last_ns = max(last_ns, excluded.last_ns)";
+/// Sums that are held in memory before they are written.
+const MOST_SUMS: usize = 1 << 17;
 
-/// Adds to a sum or raises it. A sum of nothing is no contact and makes no row, except that of
-/// connections which were open and silent.
-pub(super) fn write_sum(
+/// What one transaction adds to the rollups. It is written at the end of the transaction, in order
+/// and each sum once, however many flows it is made of.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    sums: HashMap<SumKey, Sum, RandomState>,
+    addresses: HashMap<AddressKey, Sum, RandomState>,
+}
+
+impl Sums {
+    /// Adds what one flow adds.
+    pub(super) fn add(&mut self, connection: &Connection, share: &Share) -> rusqlite::Result<()> {
+        for key in share.keys() {
+            self.add_sum(*key, share.sum);
+        }
+        if let Some(address) = share.address {
+            self.add_address(address, share.sum);
+        }
+        if self.sums.len() + self.addresses.len() > MOST_SUMS {
+            self.write(connection, Meet::Add)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_sum(&mut self, key: SumKey, sum: Sum) {
+        self.sums
+            .entry(key)
+            .and_modify(|total| *total = total.plus(sum))
+            .or_insert(sum);
+    }
+
+    pub(super) fn add_address(&mut self, key: AddressKey, sum: Sum) {
+        self.addresses
+            .entry(key)
+            .and_modify(|total| *total = total.plus(sum))
+            .or_insert(sum);
+    }
+
+    /// Writes everything that was added since the last time.
+    pub(super) fn write(&mut self, connection: &Connection, meet: Meet) -> rusqlite::Result<()> {
+        // A sum of nothing is no contact and makes no row, except that of connections which were open
+        // and silent.
+        let mut sums: Vec<(SumKey, Sum)> = self
+            .sums
+            .drain()
+            .filter(|(key, sum)| {
+                sum.tally != Tally::default() || key.outcome == Outcome::Established
+            })
+            .collect();
+        sums.sort_unstable_by_key(|(key, _)| *key);
+        let is_hour = |(key, _): &(SumKey, Sum)| matches!(key.period, Period::Hour(_));
+        let (hours, runs) = sums.split_at(sums.partition_point(is_hour));
+        days::hours_changed(connection, hours_of(hours))?;
+        write_rows(connection, "contact_hour", "hour_ns", hours, meet)?;
+        write_rows(connection, "contact_run", "run_id", runs, meet)?;
+        let mut addresses: Vec<(AddressKey, Sum)> = self.addresses.drain().collect();
+        addresses.sort_unstable_by_key(|(key, _)| *key);
+        for (key, sum) in &addresses {
+            write_address(connection, key, sum, meet)?;
+        }
+        Ok(())
+    }
+}
+
+fn hours_of(sums: &[(SumKey, Sum)]) -> BTreeSet<i64> {
+    sums.iter()
+        .filter_map(|(key, _)| match key.period {
+            Period::Hour(hour) => Some(hour),
+            Period::Run(_) => None,
+        })
+        .collect()
+}
+
+fn write_rows(
     connection: &Connection,
-    key: &SumKey,
-    sum: &Sum,
+    table: &str,
+    period: &str,
+    sums: &[(SumKey, Sum)],
     meet: Meet,
 ) -> rusqlite::Result<()> {
-    if sum.tally == Tally::default() && key.outcome != Outcome::Established {
-        return Ok(());
+    let chunks = sums.chunks_exact(ROWS);
+    let rest = chunks.remainder();
+    if chunks.len() > 0 {
+        let mut statement = connection.prepare_cached(&upsert(table, period, ROWS, meet))?;
+        for chunk in chunks {
+            execute(&mut statement, chunk)?;
+        }
     }
-    let (statement, period) = match key.period {
-        Period::Hour(hour) => (WRITE_HOUR, hour),
-        Period::Run(run) => (WRITE_RUN, run),
-    };
-    connection
-        .prepare_cached(statement)?
-        .execute(named_params! {
-            ":period": period,
-            ":identity": key.identity,
-            ":destination": key.destination,
-            ":outcome": key.outcome.word(),
-            ":origin": key.origin,
-            ":name_source": sum.name_source,
-            ":attempts": count(sum.tally.attempts),
-            ":bytes_out": count(sum.tally.bytes_out),
-            ":bytes_in": count(sum.tally.bytes_in),
-            ":first": sum.first,
-            ":last": sum.last,
-            ":raise": meet == Meet::Raise,
-        })?;
+    if !rest.is_empty() {
+        let mut statement = connection.prepare_cached(&upsert(table, period, 1, meet))?;
+        for sum in rest {
+            execute(&mut statement, std::slice::from_ref(sum))?;
+        }
+    }
     Ok(())
+}
+
+fn execute(statement: &mut Statement<'_>, sums: &[(SumKey, Sum)]) -> rusqlite::Result<()> {
+    for (row, (key, sum)) in sums.iter().enumerate() {
+        let at = |column| row * 11 + column;
+        let (Period::Hour(period) | Period::Run(period)) = key.period;
+        statement.raw_bind_parameter(at(1), period)?;
+        statement.raw_bind_parameter(at(2), key.identity)?;
+        statement.raw_bind_parameter(at(3), key.destination)?;
+        statement.raw_bind_parameter(at(4), number_of(key.outcome))?;
+        statement.raw_bind_parameter(at(5), key.origin)?;
+        statement.raw_bind_parameter(at(6), sum.name_source)?;
+        statement.raw_bind_parameter(at(7), count(sum.tally.attempts))?;
+        statement.raw_bind_parameter(at(8), count(sum.tally.bytes_out))?;
+        statement.raw_bind_parameter(at(9), count(sum.tally.bytes_in))?;
+        statement.raw_bind_parameter(at(10), sum.first)?;
+        statement.raw_bind_parameter(at(11), sum.last)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
+}
+
+// Sums stop at the largest integer: one more would turn them into a float, which the table refuses.
+const ADD: &str = "
+  attempts = min(attempts + excluded.attempts, 9223372036854775807),
+  bytes_out = min(bytes_out + excluded.bytes_out, 9223372036854775807),
+  bytes_in = min(bytes_in + excluded.bytes_in, 9223372036854775807),";
+
+const RAISE: &str = "
+  attempts = max(attempts, excluded.attempts),
+  bytes_out = max(bytes_out, excluded.bytes_out),
+  bytes_in = max(bytes_in, excluded.bytes_in),";
+
+fn upsert(table: &str, period: &str, rows: usize, meet: Meet) -> String {
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    let sums = match meet {
+        Meet::Add => ADD,
+        Meet::Raise => RAISE,
+    };
+    format!(
+        "INSERT INTO {table} (
+           {period}, identity_id, destination_id, outcome, origin_id,
+           name_source, attempts, bytes_out, bytes_in, first_ns, last_ns
+         )
+         VALUES {values}
+         ON CONFLICT DO UPDATE SET
+           name_source = ifnull(
+             min(name_source, excluded.name_source),
+             ifnull(name_source, excluded.name_source)
+           ),
+           {sums}
+           first_ns = min(first_ns, excluded.first_ns),
+           last_ns = max(last_ns, excluded.last_ns)"
+    )
 }
 
 const TAKE_FROM_HOUR: &str = "
 UPDATE contact_hour
 SET
-  attempts = max(0, attempts - :attempts),
-  bytes_out = max(0, bytes_out - :bytes_out),
-  bytes_in = max(0, bytes_in - :bytes_in)
-WHERE hour_ns = :period
-  AND identity_id = :identity
-  AND destination_id = :destination
-  AND outcome = :outcome
-  AND origin_id = :origin";
+  attempts = max(0, attempts - ?6),
+  bytes_out = max(0, bytes_out - ?7),
+  bytes_in = max(0, bytes_in - ?8)
+WHERE hour_ns = ?1
+  AND identity_id = ?2
+  AND destination_id = ?3
+  AND outcome = ?4
+  AND origin_id = ?5";
 
 const DROP_EMPTY_HOUR: &str = "
 DELETE FROM contact_hour
-WHERE hour_ns = :period
-  AND identity_id = :identity
-  AND destination_id = :destination
-  AND outcome = :outcome
-  AND origin_id = :origin
+WHERE hour_ns = ?1
+  AND identity_id = ?2
+  AND destination_id = ?3
+  AND outcome = ?4
+  AND origin_id = ?5
   AND attempts = 0
   AND bytes_out = 0
   AND bytes_in = 0";
@@ -142,22 +203,22 @@ WHERE hour_ns = :period
 const TAKE_FROM_RUN: &str = "
 UPDATE contact_run
 SET
-  attempts = max(0, attempts - :attempts),
-  bytes_out = max(0, bytes_out - :bytes_out),
-  bytes_in = max(0, bytes_in - :bytes_in)
-WHERE run_id = :period
-  AND identity_id = :identity
-  AND destination_id = :destination
-  AND outcome = :outcome
-  AND origin_id = :origin";
+  attempts = max(0, attempts - ?6),
+  bytes_out = max(0, bytes_out - ?7),
+  bytes_in = max(0, bytes_in - ?8)
+WHERE run_id = ?1
+  AND identity_id = ?2
+  AND destination_id = ?3
+  AND outcome = ?4
+  AND origin_id = ?5";
 
 const DROP_EMPTY_RUN: &str = "
 DELETE FROM contact_run
-WHERE run_id = :period
-  AND identity_id = :identity
-  AND destination_id = :destination
-  AND outcome = :outcome
-  AND origin_id = :origin
+WHERE run_id = ?1
+  AND identity_id = ?2
+  AND destination_id = ?3
+  AND outcome = ?4
+  AND origin_id = ?5
   AND attempts = 0
   AND bytes_out = 0
   AND bytes_in = 0";
@@ -169,26 +230,30 @@ pub(super) fn take_from_sum(
     tally: &Tally,
 ) -> rusqlite::Result<()> {
     let (take, drop, period) = match key.period {
-        Period::Hour(hour) => (TAKE_FROM_HOUR, DROP_EMPTY_HOUR, hour),
+        Period::Hour(hour) => {
+            days::hours_changed(connection, [hour])?;
+            (TAKE_FROM_HOUR, DROP_EMPTY_HOUR, hour)
+        }
         Period::Run(run) => (TAKE_FROM_RUN, DROP_EMPTY_RUN, run),
     };
-    connection.prepare_cached(take)?.execute(named_params! {
-        ":period": period,
-        ":identity": key.identity,
-        ":destination": key.destination,
-        ":outcome": key.outcome.word(),
-        ":origin": key.origin,
-        ":attempts": count(tally.attempts),
-        ":bytes_out": count(tally.bytes_out),
-        ":bytes_in": count(tally.bytes_in),
-    })?;
-    connection.prepare_cached(drop)?.execute(named_params! {
-        ":period": period,
-        ":identity": key.identity,
-        ":destination": key.destination,
-        ":outcome": key.outcome.word(),
-        ":origin": key.origin,
-    })?;
+    let outcome = number_of(key.outcome);
+    connection.prepare_cached(take)?.execute((
+        period,
+        key.identity,
+        key.destination,
+        outcome,
+        key.origin,
+        count(tally.attempts),
+        count(tally.bytes_out),
+        count(tally.bytes_in),
+    ))?;
+    connection.prepare_cached(drop)?.execute((
+        period,
+        key.identity,
+        key.destination,
+        outcome,
+        key.origin,
+    ))?;
     Ok(())
 }
 
@@ -205,7 +270,7 @@ ON CONFLICT DO UPDATE SET
   )";
 
 /// Notes an address under a name.
-pub(super) fn write_address(
+fn write_address(
     connection: &Connection,
     key: &AddressKey,
     sum: &Sum,
@@ -214,7 +279,7 @@ pub(super) fn write_address(
     connection.prepare_cached(WRITE_ADDRESS)?.execute((
         key.host,
         key.name,
-        &key.address,
+        key.address.to_string(),
         key.origin,
         sum.first,
         sum.last,
@@ -252,15 +317,16 @@ pub(super) fn take_from_address(
         name,
         address,
     } = key;
+    let address = address.to_string();
     connection.prepare_cached(TAKE_FROM_ADDRESS)?.execute((
         host,
         name,
-        address,
+        &address,
         origin,
         count(attempts),
     ))?;
     connection
         .prepare_cached(DROP_EMPTY_ADDRESS)?
-        .execute((host, name, address, origin))?;
+        .execute((host, name, &address, origin))?;
     Ok(())
 }

@@ -1,18 +1,18 @@
 //! What one flow adds to the rollups, and takes from them when it is settled or retracted.
 
+use std::net::IpAddr;
+
 use rusqlite::Connection;
 
 use super::{
-    rollup::{Meet, take_from_address, take_from_sum, write_address, write_sum},
+    rollup::{take_from_address, take_from_sum},
     value::rank,
 };
 use crate::model::{Destination, Flow, Outcome, Tally, Timestamp};
 
 /// Which sums: whose, of whom, where to, how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SumKey {
-    /// The store that the flows were recorded by.
-    pub(super) origin: i64,
     /// The hour in nanoseconds, or the number of the run.
     pub(super) period: Period,
     /// Who.
@@ -21,10 +21,12 @@ pub(super) struct SumKey {
     pub(super) destination: i64,
     /// How it ended.
     pub(super) outcome: Outcome,
+    /// The store that the flows were recorded by.
+    pub(super) origin: i64,
 }
 
 /// What is summed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Period {
     /// A UTC hour, by its start.
     Hour(i64),
@@ -65,23 +67,25 @@ impl Sum {
 }
 
 /// An address under a name on a host, as one store saw it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct AddressKey {
-    /// The store that the flows were recorded by.
-    pub(super) origin: i64,
     /// The host that was observed.
     pub(super) host: i64,
     /// The name.
     pub(super) name: i64,
     /// The address.
-    pub(super) address: String,
+    pub(super) address: IpAddr,
+    /// The store that the flows were recorded by.
+    pub(super) origin: i64,
 }
 
 /// What one flow adds: to its hour, to its run, and to the addresses of its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
-    /// Sums that it is part of.
-    pub(super) keys: Vec<SumKey>,
+    /// The hour's sum that it is part of.
+    pub(super) hour: SumKey,
+    /// The run's, if it has one.
+    pub(super) run: Option<SumKey>,
     /// What it adds to each.
     pub(super) sum: Sum,
     /// The address under its name.
@@ -118,45 +122,34 @@ impl Share {
             last: last_of(flow).unix_ns(),
             name_source: flow.name.as_ref().map(|name| rank(name.source)),
         };
-        let hour = Period::Hour(flow.start.hour().unix_ns());
         let key = |period| SumKey {
-            origin: to.origin,
             period,
             identity: to.identity,
             destination: to.destination,
             outcome: flow.outcome,
-        };
-        let address = to.name.zip(flow.address).map(|(name, address)| AddressKey {
             origin: to.origin,
-            host: to.host,
-            name,
-            address: address.to_string(),
-        });
+        };
         Self {
-            keys: [Some(hour), to.run.map(Period::Run)]
-                .into_iter()
-                .flatten()
-                .map(key)
-                .collect(),
+            hour: key(Period::Hour(flow.start.hour().unix_ns())),
+            run: to.run.map(Period::Run).map(key),
             sum,
-            address,
+            address: to.name.zip(flow.address).map(|(name, address)| AddressKey {
+                host: to.host,
+                name,
+                address,
+                origin: to.origin,
+            }),
         }
     }
 
-    /// Adds it.
-    pub(super) fn add(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for key in &self.keys {
-            write_sum(connection, key, &self.sum, Meet::Add)?;
-        }
-        match &self.address {
-            Some(address) => write_address(connection, address, &self.sum, Meet::Add),
-            None => Ok(()),
-        }
+    /// The sums that it is part of.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &SumKey> {
+        std::iter::once(&self.hour).chain(&self.run)
     }
 
     /// Takes it out again; sums that fall to nothing go. First and last stay as wide as they were.
     pub(super) fn remove(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for key in &self.keys {
+        for key in self.keys() {
             take_from_sum(connection, key, &self.sum.tally)?;
         }
         match &self.address {

@@ -29,7 +29,7 @@ pub struct StoreSize {
 
 const COUNTS: &str = "
 SELECT
-  (SELECT COUNT(*) FROM flow),
+  (SELECT CAST(TOTAL(flows) AS INTEGER) FROM watch_period),
   (
     SELECT COUNT(*)
     FROM flow

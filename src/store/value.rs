@@ -48,6 +48,31 @@ pub(super) fn source_of_rank(rank: i64) -> NameSource {
     }
 }
 
+/// The number of an outcome, as the table `outcome` has it. The usual ones are 0 and 1, which take no
+/// room in a row.
+pub(super) fn number_of(outcome: Outcome) -> i64 {
+    match outcome {
+        Outcome::Established => 0,
+        Outcome::Sent => 1,
+        Outcome::Unknown => 2,
+        Outcome::Pending => 3,
+        Outcome::Refused => 4,
+        Outcome::Unreachable => 5,
+        Outcome::TimedOut => 6,
+        Outcome::Denied => 7,
+        Outcome::Failed => 8,
+        Outcome::MaybeReply => 9,
+    }
+}
+
+/// The opposite of [`number_of`].
+pub(super) fn outcome_of(number: i64) -> rusqlite::Result<Outcome> {
+    Outcome::ALL
+        .into_iter()
+        .find(|outcome| number_of(*outcome) == number)
+        .ok_or_else(|| invalid(format!("{number} is no outcome").into()))
+}
+
 /// A list or object as JSON text.
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings, numbers and lists have a JSON form")
@@ -111,9 +136,7 @@ impl Columns for Row<'_> {
     }
 
     fn outcome(&self) -> rusqlite::Result<Outcome> {
-        let word: String = self.get("outcome")?;
-        word.parse()
-            .map_err(|()| invalid(format!("`{word}` is no outcome").into()))
+        outcome_of(self.get("outcome")?)
     }
 
     fn name_source(&self) -> rusqlite::Result<Option<NameSource>> {
@@ -126,4 +149,23 @@ impl Columns for Row<'_> {
 /// A value that this program never writes.
 pub(super) fn invalid(cause: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{number_of, outcome_of};
+    use crate::model::Outcome;
+
+    #[test]
+    fn every_outcome_has_a_number_of_its_own_as_the_migration_wrote_it() {
+        let migration = include_str!("../../migrations/0003_compact.sql");
+        for outcome in Outcome::ALL {
+            let number = number_of(outcome);
+            assert_eq!(outcome_of(number).unwrap(), outcome);
+            let failure = u8::from(outcome.is_failure());
+            let row = format!("({number}, '{}', {failure})", outcome.word());
+            assert!(migration.contains(&row), "{row}");
+        }
+        assert!(outcome_of(9).is_err());
+    }
 }

@@ -1,12 +1,14 @@
 //! One write transaction, and the rows that are written in it.
 
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
     Recorder, StoreError, WatchPeriodId,
-    intern::{self, Interned},
+    detail::{FlowRow, FlowRows},
+    intern::{Interned, MakerRow},
+    rollup::{Meet, Sums},
     share::{FlowReferences, Share, destination_of, last_of},
-    value::{count, json, nanoseconds, rank},
+    value::{count, json, nanoseconds, number_of, rank},
 };
 use crate::model::{Flow, IdentityRecord, Loss, Process, Timestamp, WatchPeriod};
 
@@ -18,6 +20,8 @@ pub(super) const THIS_STORE: i64 = 1;
 pub(super) struct Writer<'a> {
     pub(super) connection: &'a Connection,
     pub(super) interned: &'a mut Interned,
+    pub(super) rows: &'a mut FlowRows,
+    pub(super) sums: &'a mut Sums,
 }
 
 /// Where a flow row goes.
@@ -41,6 +45,14 @@ pub(super) struct Maker {
     pub(super) process: Option<i64>,
 }
 
+/// What a flow has in common with others of its maker, and the number of its row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    pub(super) maker: Maker,
+    pub(super) run: Option<i64>,
+    pub(super) row: i64,
+}
+
 impl Recorder {
     /// Runs `write` as one transaction. If it fails nothing of it is kept, here or in the file.
     pub(super) fn in_transaction<T, E: From<StoreError>>(
@@ -55,15 +67,20 @@ impl Recorder {
         self.interned
             .forget_if_changed(&transaction)
             .map_err(failed)?;
+        let (mut rows, mut sums) = (FlowRows::default(), Sums::default());
         let mut writer = Writer {
             connection: &transaction,
             interned: &mut self.interned,
+            rows: &mut rows,
+            sums: &mut sums,
         };
         let result = write(&mut writer).and_then(|value| {
-            transaction
-                .commit()
-                .map(|()| value)
-                .map_err(|e| failed(e).into())
+            let written = writer.write_all();
+            written.map(|()| value).map_err(|e| failed(e).into())
+        });
+        let result = result.and_then(|value| {
+            let committed = transaction.commit();
+            committed.map(|()| value).map_err(|e| failed(e).into())
         });
         if result.is_err() {
             // It may name rows that were rolled back.
@@ -79,18 +96,6 @@ INSERT INTO watch_period (
   settings, started_ns, covered_until_ns, ended_ns
 )
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-
-const ADD_FLOW: &str = "
-INSERT OR REPLACE INTO flow (
-  id, origin_id, given_id, watch_period_id, identity_id, process_id, run_id, destination_id,
-  address, name_source, start_ns, end_ns, socket_uid, socket_cgroup_id, network_namespace,
-  source_port, outcome, errno, state, attempts, bytes_out, bytes_in, duration_ns
-)
-VALUES (
-  ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
-  ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-  ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23
-)";
 
 impl Writer<'_> {
     /// Adds a watch period with the file that it imported.
@@ -167,40 +172,98 @@ impl Writer<'_> {
         run: Option<&str>,
         place: &Place<'_>,
     ) -> rusqlite::Result<(i64, Share)> {
-        let references = self.references(flow, maker, run, place.origin)?;
+        let run = self.run(maker.host, run, flow)?;
+        let made = self.made(flow, maker, run, place)?;
+        self.write_flow_made(flow, &made, place)
+    }
+
+    /// The row of what a flow has in common with others of its maker.
+    pub(super) fn made(
+        &mut self,
+        flow: &Flow,
+        maker: &Maker,
+        run: Option<i64>,
+        place: &Place<'_>,
+    ) -> rusqlite::Result<Made> {
         let socket_cgroup = flow
             .socket_cgroup
             .as_ref()
             .map(|path| self.interned.cgroup(self.connection, path))
             .transpose()?;
-        // Without a name the address is the destination's and need not be stored twice.
-        let address = flow.address.filter(|_| flow.name.is_some());
-        let row = self.connection.prepare_cached(ADD_FLOW)?.insert(params![
-            place.row,
-            place.origin,
-            place.given_id,
-            place.period.0,
-            maker.identity,
-            maker.process,
-            references.run,
-            references.destination,
-            address.map(|address| address.to_string()),
-            flow.name.as_ref().map(|name| rank(name.source)),
-            flow.start.unix_ns(),
-            flow.end.map(Timestamp::unix_ns),
-            flow.socket_uid,
+        let row = MakerRow {
+            origin: place.origin,
+            period: place.period.0,
+            identity: maker.identity,
+            process: maker.process,
+            run,
+            socket_uid: flow.socket_uid,
             socket_cgroup,
-            flow.network_namespace,
-            flow.source_port,
-            flow.outcome.word(),
-            flow.errno,
-            flow.state,
-            count(flow.attempts),
-            flow.bytes_out.map(count),
-            flow.bytes_in.map(count),
-            flow.duration.map(nanoseconds),
-        ])?;
-        Ok((row, Share::of(flow, &references)))
+            network_namespace: flow.network_namespace,
+        };
+        Ok(Made {
+            maker: *maker,
+            run,
+            row: self.interned.maker(self.connection, row)?,
+        })
+    }
+
+    /// Like [`Writer::write_flow`], where the maker's row is known.
+    pub(super) fn write_flow_made(
+        &mut self,
+        flow: &Flow,
+        made: &Made,
+        place: &Place<'_>,
+    ) -> rusqlite::Result<(i64, Share)> {
+        let references = self.references(flow, &made.maker, made.run, place.origin)?;
+        // Without a name the address is the destination's and need not be stored twice.
+        let address = flow
+            .address
+            .filter(|_| flow.name.is_some())
+            .map(|address| self.interned.address(self.connection, address))
+            .transpose()?;
+        let row = FlowRow {
+            maker: made.row,
+            destination: references.destination,
+            address,
+            name_source: flow.name.as_ref().map(|name| rank(name.source)),
+            start: flow.start.unix_ns(),
+            end: flow.end.map(Timestamp::unix_ns),
+            source_port: flow.source_port,
+            outcome: number_of(flow.outcome),
+            errno: flow.errno,
+            attempts: count(flow.attempts),
+            bytes_out: flow.bytes_out.map(count),
+            bytes_in: flow.bytes_in.map(count),
+            duration: flow.duration.map(nanoseconds),
+        };
+        let number = match place.row {
+            Some(number) => {
+                self.rows.put(self.connection, place.period, number, row)?;
+                number
+            }
+            None => self.rows.add(self.connection, place.period, row)?,
+        };
+        if place.given_id.is_some() || flow.state.is_some() {
+            self.connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO flow_import (flow_id, given_id, state)
+                     VALUES (?1, ?2, ?3)",
+                )?
+                .execute((number, place.given_id, &flow.state))?;
+        }
+        Ok((number, Share::of(flow, &references)))
+    }
+
+    /// The number of the run that a flow belongs to.
+    pub(super) fn run(
+        &mut self,
+        host: i64,
+        key: Option<&str>,
+        flow: &Flow,
+    ) -> rusqlite::Result<Option<i64>> {
+        let window = (flow.start, last_of(flow));
+        key.map(|key| self.interned.run(self.connection, host, key, window))
+            .transpose()
     }
 
     /// The rows that a flow's sums are kept under.
@@ -208,13 +271,9 @@ impl Writer<'_> {
         &mut self,
         flow: &Flow,
         maker: &Maker,
-        run: Option<&str>,
+        run: Option<i64>,
         origin: i64,
     ) -> rusqlite::Result<FlowReferences> {
-        let window = (flow.start, last_of(flow));
-        let run = run
-            .map(|key| intern::run(self.connection, maker.host, key, window))
-            .transpose()?;
         let name = flow
             .name
             .as_ref()
@@ -232,19 +291,17 @@ impl Writer<'_> {
         })
     }
 
-    /// The number of the last flow that this store recorded, dropped ones included.
-    pub(super) fn last_flow(&self) -> rusqlite::Result<i64> {
-        last_flow(self.connection)
+    /// Adds what a flow adds to the rollups.
+    pub(super) fn add_share(&mut self, share: &Share) -> rusqlite::Result<()> {
+        self.sums.add(self.connection, share)
     }
-}
 
-/// The number of the last flow that a store recorded, dropped ones included.
-pub(super) fn last_flow(connection: &Connection) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'flow'")?
-        .query_row([], |row| row.get(0))
-        .optional()
-        .map(|last| last.unwrap_or(0))
+    /// Writes what was held back so far: rows and sums are written many at a time.
+    pub(super) fn write_all(&mut self) -> rusqlite::Result<()> {
+        self.rows.finish(self.connection)?;
+        self.sums.write(self.connection, Meet::Add)?;
+        self.interned.write_runs(self.connection)
+    }
 }
 
 /// A loss in the order of the table's columns.

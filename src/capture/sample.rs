@@ -1,0 +1,121 @@
+//! Records as the kernel side writes them, for what measures or feeds the decoder without a kernel.
+
+use super::{decode::bytes_of, skeleton::types};
+
+/// The record of a process image with this pid: path, directory and arguments of a usual length.
+pub fn process_record(pid: u32) -> Vec<u8> {
+    let mut record = types::process_record {
+        kind: types::event_kind::EVENT_PROCESS.0,
+        key: process_key(pid),
+        cgroup_id: 4_242,
+        exe_inode: 1_311_768,
+        ppid: 1,
+        ancestor_count: 2,
+        ..Default::default()
+    };
+    let parts: [&[u8]; 3] = [
+        b"python3.11\0bin\0usr\0",
+        b"spool\0lib\0var\0",
+        b"/usr/bin/python3.11\0/opt/backup/push.py\0--all\0",
+    ];
+    let mut end = 0;
+    let mut ends = [0; 3];
+    for (part, part_end) in parts.iter().zip(&mut ends) {
+        record.text[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+        *part_end = u32::try_from(end).unwrap_or_default();
+    }
+    [record.exe_end, record.directory_end, record.argv_end] = ends;
+    let mut bytes = bytes_of(&record);
+    bytes.truncate(std::mem::offset_of!(types::process_record, text) + end);
+    bytes
+}
+
+/// The record of a connect of that process: the socket's number and where to.
+pub fn connect_record(pid: u32, socket: u64, address: [u8; 4], port: u16) -> Vec<u8> {
+    bytes_of(&connect(pid, socket, address, port))
+}
+
+/// The record of the end of that connect: established, and some bytes both ways.
+pub fn connection_end_record(pid: u32, socket: u64, address: [u8; 4], port: u16) -> Vec<u8> {
+    let mut connect = connect(pid, socket, address, port);
+    connect.kind = types::event_kind::EVENT_CONNECTION_END.0;
+    let flags = types::connection_flags::CONNECTION_ESTABLISHED.0
+        | types::connection_flags::CONNECTION_SENT.0;
+    bytes_of(&types::connection_end_record {
+        connect,
+        at_boot_ns: connect.started_boot_ns + 25_000_000,
+        bytes_out: 420,
+        bytes_in: 5_120,
+        source_port: 40_000,
+        flags: u16::try_from(flags).unwrap_or_default(),
+        ..Default::default()
+    })
+}
+
+fn process_key(pid: u32) -> types::process_key {
+    types::process_key {
+        started_boot_ns: 1_000_000_000 + u64::from(pid),
+        pid,
+        exec_id: 1,
+    }
+}
+
+fn connect(pid: u32, socket: u64, address: [u8; 4], port: u16) -> types::connect_record {
+    let mut mapped = [0; 16];
+    mapped[10..12].fill(0xff);
+    mapped[12..].copy_from_slice(&address);
+    types::connect_record {
+        kind: types::event_kind::EVENT_CONNECT.0,
+        is_followed: 1,
+        socket,
+        started_boot_ns: 100_000_000_000 + socket * 1_000,
+        sender: types::sender {
+            process: process_key(pid),
+            cgroup_id: 4_242,
+            socket_cgroup_id: 4_242,
+            uid: 33,
+            socket_uid: 33,
+            network_namespace: 4_026_531_840,
+            ..Default::default()
+        },
+        remote: types::endpoint {
+            address: mapped,
+            port,
+            protocol: 6,
+            flags: u8::try_from(types::endpoint_flags::ENDPOINT_HAS_ADDRESS.0).unwrap_or_default(),
+        },
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{connect_record, connection_end_record, process_record};
+    use crate::{capture::decode, model::KernelEvent};
+
+    #[test]
+    fn samples_are_what_the_decoder_takes() {
+        let Some(KernelEvent::Process(image)) = decode(&process_record(7)) else {
+            panic!("no process");
+        };
+        assert_eq!(image.key.pid, 7);
+        assert_eq!(image.exe, b"/usr/bin/python3.11");
+        assert_eq!(image.directory, b"/var/lib/spool");
+        assert_eq!(image.argv.last().unwrap(), b"--all");
+        let Some(KernelEvent::Connect(connect)) =
+            decode(&connect_record(7, 9, [192, 0, 2, 1], 443))
+        else {
+            panic!("no connect");
+        };
+        assert_eq!(connect.sender.process, image.key);
+        assert_eq!(connect.remote.address, "192.0.2.1".parse().ok());
+        let Some(KernelEvent::ConnectionEnd(end)) =
+            decode(&connection_end_record(7, 9, [192, 0, 2, 1], 443))
+        else {
+            panic!("no end");
+        };
+        assert_eq!(end.connect, connect);
+        assert!(end.is_established && end.is_over);
+    }
+}

@@ -23,20 +23,21 @@ use super::{
     observer::{Observer, ask},
     session::backend_asked_for,
     stored::Stored,
+    told::trial,
     workshop::{Workshop, text_of},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        Trial::test(
+        trial(
             "an observer that is killed loses nothing that it said it had written",
             killed_at_any_moment,
         ),
-        Trial::test(
+        trial(
             "a full disk is told, waited for, and costs what is counted",
             full_disk,
         ),
-        Trial::test(
+        trial(
             "a hundred thousand processes that live for one datagram are recorded or counted",
             short_lives,
         ),

@@ -24,6 +24,7 @@ mod scene;
 mod scenes;
 mod session;
 mod stored;
+mod told;
 mod workshop;
 
 use std::{

@@ -24,7 +24,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 
 use super::{
     isolation::{Isolation, NotIsolated},
-    peer::Peer,
+    peer::{Manner, Peer},
 };
 
 /// The maker's address.
@@ -95,6 +95,16 @@ pub struct Lab {
 impl Lab {
     /// Builds one; needs root and the program `ip`.
     pub fn build() -> Result<Self, LabError> {
+        Self::build_with(Manner::Speaks)
+    }
+
+    /// Builds one whose peer says nothing by itself: only kinds that wait for no first word can be
+    /// made there, and nothing else is sent.
+    pub fn build_quiet() -> Result<Self, LabError> {
+        Self::build_with(Manner::IsQuiet)
+    }
+
+    fn build_with(manner: Manner) -> Result<Self, LabError> {
         let maker = new_namespace()?;
         let peer = new_namespace()?;
         let peer_path = format!("/proc/{}/fd/{}", std::process::id(), peer.as_raw_fd());
@@ -111,7 +121,7 @@ impl Lab {
                 Isolation::prove().map(drop).map_err(LabError::from)
             })?;
         }
-        let service = Peer::start(&peer)?;
+        let service = Peer::start(&peer, manner)?;
         Ok(Self {
             maker,
             _peer: service,

@@ -36,6 +36,15 @@ const ROUND: Timespec = Timespec {
 /// Far more connections than any test holds open at once.
 const BACKLOG: i32 = 1_024;
 
+/// Whether the peer speaks first to those that wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Some kinds are answers: it does so again and again.
+    Speaks,
+    /// Whatever it sends is an answer, so that others can be counted.
+    IsQuiet,
+}
+
 /// The thread that serves; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -45,7 +54,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Opens every socket in `namespace`, then serves. Once this returns, all of them listen.
-    pub(super) fn start(namespace: &OwnedFd) -> Result<Self, LabError> {
+    pub(super) fn start(namespace: &OwnedFd, manner: Manner) -> Result<Self, LabError> {
         let ends = within(namespace, || {
             Isolation::prove()?;
             open_ends().map_err(|cause| LabError::Peer(cause.to_string()))
@@ -61,7 +70,7 @@ impl Peer {
                 // A namespace that cannot be entered shows as kinds whose peer never writes.
                 drop(within(&inside, || {
                     Isolation::prove()?;
-                    serve(ends, &is_over);
+                    serve(ends, manner, &is_over);
                     Ok(())
                 }));
             })
@@ -137,7 +146,7 @@ fn open_end(role: PeerRole, port: u16) -> Result<Option<End>, NotMade> {
     Ok(Some(End::Listener(socket)))
 }
 
-fn serve(mut ends: Vec<End>, is_over: &AtomicBool) {
+fn serve(mut ends: Vec<End>, manner: Manner, is_over: &AtomicBool) {
     let mut buffer = vec![0_u8; 64 * 1_024];
     let mut last_round = Instant::now();
     while !is_over.load(Ordering::Relaxed) {
@@ -146,7 +155,9 @@ fn serve(mut ends: Vec<End>, is_over: &AtomicBool) {
             .map(|end| PollFd::from_borrowed_fd(end.socket().as_fd(), PollFlags::IN))
             .collect();
         let count = poll(&mut fds, Some(&ROUND)).unwrap_or(0);
-        if last_round.elapsed() >= Duration::from_nanos(ROUND.tv_nsec.cast_unsigned()) {
+        if manner == Manner::Speaks
+            && last_round.elapsed() >= Duration::from_nanos(ROUND.tv_nsec.cast_unsigned())
+        {
             write_first();
             last_round = Instant::now();
         }

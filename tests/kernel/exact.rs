@@ -112,7 +112,7 @@ fn roomy() -> Result<&'static Roomy, String> {
 }
 
 fn hold_roomy() -> Result<Roomy, String> {
-    let workshop = Workshop::build()?;
+    let workshop = Workshop::build_quiet()?;
     let stored = workshop.path().join("flows.db");
     let observer = Observer::start(&stored, &["--backend", &backend_asked_for()])?;
     let (count, places) = ((scaled(DATAGRAMS) / 2).to_string(), PLACES.to_string());
@@ -286,7 +286,7 @@ fn exactly_short<T>(observe: impl Fn() -> Result<(T, Account), String>) -> Resul
 
 fn small_ring() -> Result<(), Failed> {
     let (unknown, ends) = exactly_short(|| {
-        let workshop = Workshop::build()?;
+        let workshop = Workshop::build_quiet()?;
         let (observer, stored) = observe(&workshop, "ring_bytes = 65536")?;
         let connects = || load(&workshop, "connects", &["connects", "1200", "300"]);
         let (run, sent) = observer.while_paused(connects)??;
@@ -307,7 +307,7 @@ fn small_ring() -> Result<(), Failed> {
 fn late_announcement() -> Result<(), Failed> {
     // More connects than the ring holds records.
     const HELD: u64 = 700;
-    let workshop = Workshop::build()?;
+    let workshop = Workshop::build_quiet()?;
     let (observer, stored) = observe(&workshop, "ring_bytes = 65536")?;
     let holder = observer.while_paused(|| Holder::start(&workshop, HELD))??;
     let exe = super::workshop::text_of(&holder.exe);
@@ -339,7 +339,7 @@ fn small() -> Result<&'static Small, String> {
 }
 
 fn hold_small() -> Result<(Small, Account), String> {
-    let workshop = Workshop::build()?;
+    let workshop = Workshop::build_quiet()?;
     let (observer, stored) = observe(&workshop, SMALL)?;
     let datagrams = || {
         load(

@@ -277,6 +277,11 @@ impl Kind {
         self.name.starts_with("tcp-fastopen")
     }
 
+    /// Whether its maker waits until the peer has written first.
+    pub(super) fn is_begun_by_peer(&self) -> bool {
+        matches!(self.peer, PeerRole::WritesFirst | PeerRole::ConnectsFirst)
+    }
+
     /// What must be recorded of it, where flows of its scope are recorded.
     pub fn expected(&self) -> Option<Expected> {
         if self.scope == Scope::NoFlow {

@@ -133,6 +133,16 @@ impl Lab {
         Self::build_with(&kinds().iter().collect::<Vec<_>>(), Neighbours::Discovered)
     }
 
+    /// Builds one for the kinds that wait for no first word: its peer says nothing by itself, and
+    /// nothing else is sent.
+    pub fn build_quiet() -> Result<Self, LabError> {
+        let quiet: Vec<_> = kinds()
+            .iter()
+            .filter(|kind| !kind.is_begun_by_peer())
+            .collect();
+        Self::build_with(&quiet, Neighbours::Known)
+    }
+
     /// Builds one for some kinds: what only others need is neither opened nor set, nor asked of the
     /// kernel, which might load a module for it.
     ///

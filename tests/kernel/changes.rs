@@ -23,6 +23,7 @@ use super::{
     dump::{Dump, Flow, listed},
     observer::Observer,
     session::backend_asked_for,
+    told::trial,
     workshop::{Run, Workshop, finish, run_to_end, text_of},
 };
 
@@ -240,23 +241,23 @@ fn run_in_short_lived_cgroup(workshop: &Workshop) -> Result<Run, String> {
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        Trial::test(
+        trial(
             "a process id that is used again names two processes",
             id_is_no_name,
         ),
-        Trial::test(
+        trial(
             "a process that is moved is known by each of its cgroups",
             moved_process,
         ),
-        Trial::test(
+        trial(
             "a replaced program is told from its replacement",
             replaced_program,
         ),
-        Trial::test(
+        trial(
             "a process in namespaces of its own is known as the host knows it",
             own_namespaces,
         ),
-        Trial::test(
+        trial(
             "a cgroup that is gone at once is known by its path",
             gone_cgroup,
         ),

@@ -23,20 +23,21 @@ use super::{
     observer::{Observer, ask},
     session::backend_asked_for,
     stored::Stored,
+    told::trial,
     workshop::{Workshop, text_of},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        Trial::test(
+        trial(
             "an observer that is killed loses nothing that it said it had written",
             killed_at_any_moment,
         ),
-        Trial::test(
+        trial(
             "a full disk is told, waited for, and costs what is counted",
             full_disk,
         ),
-        Trial::test(
+        trial(
             "a hundred thousand processes that live for one datagram are recorded or counted",
             short_lives,
         ),
@@ -136,7 +137,7 @@ fn kill_again_and_again(database: &Path, lane: u64, kills: u64) -> Result<Vec<Ki
 }
 
 fn killed_at_any_moment() -> Result<(), Failed> {
-    let workshop = Workshop::build()?;
+    let workshop = Workshop::build_quiet()?;
     let kills = scaled(KILLS).max(FEWEST_KILLS);
     let lanes = LANES.min(kills / 3);
     let mut load = Steady::start(&workshop)?;
@@ -229,7 +230,7 @@ fn gaps_are_visible(database: &Path, kills: usize) -> Result<(), String> {
 }
 
 fn full_disk() -> Result<(), Failed> {
-    let workshop = Workshop::build()?;
+    let workshop = Workshop::build_quiet()?;
     let place = workshop.folder("small-disk")?;
     with_own_mounts(|| {
         mount_change(
@@ -354,7 +355,7 @@ const LIVES: u64 = 100_000;
 const MOST_MEMORY_KB: u64 = 400_000;
 
 fn short_lives() -> Result<(), Failed> {
-    let workshop = Workshop::build()?;
+    let workshop = Workshop::build_quiet()?;
     let database = workshop.path().join("flows.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
     let count = scaled(LIVES);

@@ -15,6 +15,7 @@ use super::{
     contexts::Cgroup,
     dump::{Dump, Flow, listed},
     observer::{Observer, observe_command},
+    told::trial,
     workshop::Workshop,
 };
 
@@ -26,20 +27,20 @@ const OLD_UNIT: &str = "/sys/fs/cgroup/systemd/system.slice/egress-old.service";
 pub(crate) fn trials() -> Vec<Trial> {
     match env::var("EGRESS_TEST_LAYOUT").as_deref() {
         Ok("v1") => vec![
-            Trial::test(
+            trial(
                 "without cgroups of version 2, kprobes record, and no context is guessed",
                 kprobes_without_version_2,
             ),
-            Trial::test(
+            trial(
                 "without cgroups of version 2, the cgroup backend says what to mount",
                 refusal_without_version_2,
             ),
         ],
         Ok("hybrid") => vec![
-            Trial::test("beside version 1, kprobes know units by version 2", || {
+            trial("beside version 1, kprobes know units by version 2", || {
                 beside_version_1("kprobe")
             }),
-            Trial::test("beside version 1, the cgroup backend works", || {
+            trial("beside version 1, the cgroup backend works", || {
                 beside_version_1("cgroup")
             }),
         ],

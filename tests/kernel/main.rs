@@ -34,6 +34,7 @@ mod service;
 mod session;
 mod stored;
 mod support;
+mod told;
 mod workshop;
 
 use std::{

@@ -8,7 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use egress_baseline::{canary::Lab, model::text_of_bytes};
+use egress_baseline::{
+    canary::{Lab, LabError},
+    model::text_of_bytes,
+};
 use tempfile::TempDir;
 
 use super::child::Report;
@@ -56,6 +59,15 @@ pub(crate) fn text_of(path: impl AsRef<OsStr>) -> String {
 
 impl Workshop {
     pub(crate) fn build() -> Result<Self, String> {
+        Self::build_around(Lab::build())
+    }
+
+    /// One in which nothing is sent but by the processes that are started.
+    pub(crate) fn build_quiet() -> Result<Self, String> {
+        Self::build_around(Lab::build_quiet())
+    }
+
+    fn build_around(lab: Result<Lab, LabError>) -> Result<Self, String> {
         let own_binary = fs::canonicalize("/proc/self/exe").map_err(|cause| cause.to_string())?;
         let beside = own_binary.parent().unwrap_or(Path::new("/"));
         let directory = tempfile::Builder::new()
@@ -68,7 +80,7 @@ impl Workshop {
         Ok(Self {
             directory,
             own_binary,
-            lab: Lab::build().map_err(|cause| cause.to_string())?,
+            lab: lab.map_err(|cause| cause.to_string())?,
         })
     }
 

@@ -150,9 +150,7 @@ fn turn_on(
             .any(|wanted| program.name() == OsStr::new(wanted));
         program.set_autoload(is_wanted);
     }
-    let skeleton = open
-        .load()
-        .map_err(|error| reason("load the BPF programs", &error))?;
+    let skeleton = open.load().map_err(|error| load_failure(backend, &error))?;
     let mut links = BTreeMap::new();
     for hook in &hooks {
         match attach(&skeleton, hook, cgroup.as_ref()) {
@@ -320,6 +318,24 @@ fn is_cgroup_program(program: &ProgramMut<'_>) -> bool {
         program.prog_type(),
         ProgramType::CgroupSockAddr | ProgramType::CgroupSkb | ProgramType::CgroupSock
     )
+}
+
+fn load_failure(backend: Backend, error: &libbpf_rs::Error) -> String {
+    let complaint = last_complaint();
+    let is_verdict = complaint
+        .as_ref()
+        .is_some_and(|text| text.starts_with("program `"));
+    // Without a verdict of the verifier it is the kernel that will have none of them.
+    if backend == Backend::Fexit
+        && error.kind() == libbpf_rs::ErrorKind::PermissionDenied
+        && !is_verdict
+    {
+        return "this kernel refuses trampolines (fentry, fexit)".to_owned();
+    }
+    match complaint {
+        Some(complaint) => format!("load the BPF programs: {error:#} ({complaint})"),
+        None => format!("load the BPF programs: {error:#}"),
+    }
 }
 
 fn attach_failure(backend: Backend, hook: &Hook, error: &libbpf_rs::Error) -> String {

@@ -11,7 +11,7 @@ pub struct Limits {
     pub ring_bytes: u32,
     /// Connections that are followed at the same time.
     pub connections: u32,
-    /// Threads that are inside a connect call at the same time.
+    /// Threads that are inside a connect call, or one that sends through SCTP or L2TP, at the same time.
     pub connecting: u32,
     /// Contacts by datagram between two drains.
     pub datagram_contacts: u32,
@@ -65,6 +65,7 @@ pub(super) fn set(open: &mut OpenEgressSkel<'_>, limits: &Limits) -> Result<(), 
     maps.events.set_max_entries(ring_bytes)?;
     maps.connections.set_max_entries(connections)?;
     maps.connecting.set_max_entries(connecting)?;
+    maps.sending.set_max_entries(connecting)?;
     maps.datagrams_even.set_max_entries(datagram_contacts)?;
     maps.datagrams_odd.set_max_entries(datagram_contacts)?;
     maps.conversations.set_max_entries(conversations)?;

@@ -17,6 +17,7 @@ mod lateness;
 mod sanitize;
 pub mod self_check;
 pub mod status;
+pub mod status_text;
 mod table;
 mod wrap;
 

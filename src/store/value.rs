@@ -166,6 +166,6 @@ mod tests {
             let row = format!("({number}, '{}', {failure})", outcome.word());
             assert!(migration.contains(&row), "{row}");
         }
-        assert!(outcome_of(9).is_err());
+        assert!(outcome_of(10).is_err());
     }
 }

@@ -10,7 +10,8 @@ use egress_baseline::{
     report::{
         Layout,
         coverage::Watched,
-        status::{DatabaseStatus, Learned, status_report, write_text},
+        status::{DatabaseStatus, Learned, status_report},
+        status_text::write_text,
     },
 };
 use serde_json::Value;

@@ -60,6 +60,7 @@ fn a_flow_without_a_process_is_counted_once_however_often_it_is_told() {
     assert_eq!(lost(&pending, LossCause::ProcessUnknown), (1, None));
     let mut established = end(&connect, 13);
     established.is_over = false;
+    (established.bytes_out, established.bytes_in) = (0, 0);
     take(
         &mut pipeline,
         KernelEvent::ConnectionEnd(established),

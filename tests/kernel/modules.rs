@@ -75,7 +75,7 @@ fn late_protocols_are_told() -> Result<Completion, Failed> {
         .iter()
         .filter(|name| HOOKED.contains(&name.as_str()))
         .collect();
-    if session.backend != "kprobe" {
+    if session.observed.backend == "cgroup" {
         // Its hooks are on sockets, whatever their protocol.
         return Ok(Completion::ignored_with("no hooks in modules"));
     }

@@ -168,19 +168,7 @@ fn seen_by_fallback(
         ..rule
     };
     match (kind.group, kind.name) {
-        (Group::Packet, _) if is_declared("frames") => Claim::Blind("frames"),
-        // What is not IP has no destination to be missed.
-        (Group::Packet, _) if rule.address.is_some() && is_declared("frame-destination") => {
-            Claim::InPart(
-                Rule {
-                    protocol: Protocol::UNKNOWN,
-                    address: None,
-                    port: None,
-                    ..rule
-                },
-                "frame-destination",
-            )
-        }
+        (Group::Packet, _) => frame_by_fallback(rule, is_declared),
         (Group::Ping | Group::Raw, _)
             if is_refused_datagram(kind, made) && is_declared("datagram-errno") =>
         {
@@ -227,6 +215,23 @@ fn seen_by_fallback(
         }),
         _ => Claim::Whole(rule),
     }
+}
+
+fn frame_by_fallback(rule: Rule, is_declared: &dyn Fn(&str) -> bool) -> Claim {
+    if is_declared("frames") {
+        return Claim::Blind("frames");
+    }
+    // What is not IP has no destination to be missed.
+    if rule.address.is_none() || !is_declared("frame-destination") {
+        return Claim::Whole(rule);
+    }
+    let without_destination = Rule {
+        protocol: Protocol::UNKNOWN,
+        address: None,
+        port: None,
+        ..rule
+    };
+    Claim::InPart(without_destination, "frame-destination")
 }
 
 fn fails_before_syn(name: &str) -> bool {

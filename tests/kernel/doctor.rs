@@ -197,7 +197,7 @@ fn observer_proves_itself() -> Result<(), Failed> {
     let workshop = Workshop::build()?;
     let database = workshop.path().join("flows.db");
     let backend = backend_asked_for();
-    let mut observer = Observer::start(&database, &["--backend", &backend])?;
+    let mut observer = Observer::start_with(&database, None, &["--backend", &backend])?;
     observer.await_line("self-check:")?;
     let mut beside = Command::new(program());
     beside.arg("--db").arg(&database);
@@ -259,7 +259,7 @@ fn self_check_can_be_off() -> Result<(), Failed> {
     let config = config.to_string_lossy().into_owned();
     let backend = backend_asked_for();
     let arguments = ["--config", &config, "--backend", &backend, "--for", "1s"];
-    let ended = Observer::start(&database, &arguments)?.await_end()?;
+    let ended = Observer::start_with(&database, None, &arguments)?.await_end()?;
     let checks = self_checks(&database)?;
     if ended.status.success() && checks.is_empty() && !ended.said.contains("self-check") {
         return Ok(());

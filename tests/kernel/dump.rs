@@ -121,13 +121,6 @@ impl Dump {
             .ok_or_else(|| format!("no process record for {flow}"))
     }
 
-    /// Whether the observer said of itself that it cannot see this.
-    pub(crate) fn declares_blind(&self, code: &str) -> bool {
-        self.watch_periods
-            .iter()
-            .any(|period| period.blind_spots.iter().any(|spot| spot.code == code))
-    }
-
     /// How much was lost for `cause`.
     pub(crate) fn lost(&self, cause: LossCause) -> u64 {
         self.losses

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use super::{
     child::Report,
     load::{look_again, scaled},
-    observer::{Observer, ask},
+    observer::{NO_SELF_CHECK, Observer, ask},
     session::backend_asked_for,
     stored::{Stored, Sums},
     told::trial,
@@ -187,7 +187,7 @@ fn many_connects() -> Result<(), Failed> {
 /// An observer whose configuration has these limits.
 fn observe(workshop: &Workshop, limits: &str) -> Result<(Observer, PathBuf), String> {
     let configuration = workshop.path().join("small.toml");
-    let text = format!("[observe]\nflush_every = \"1s\"\n[limits]\n{limits}\n");
+    let text = format!("[observe]\nflush_every = \"1s\"\n{NO_SELF_CHECK}[limits]\n{limits}\n");
     fs::write(&configuration, text).map_err(|cause| cause.to_string())?;
     let stored = workshop.path().join("flows.db");
     let observer = Observer::start_with(

@@ -43,7 +43,7 @@ use std::{
     process::ExitCode,
 };
 
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -75,8 +75,7 @@ fn main() -> ExitCode {
         modules::trials(),
         lifecycle::trials(),
         changes::trials(),
-        exact::trials(),
-        faults::trials(),
+        loads(),
         doctor::trials(),
         open::trials(),
         hosts::trials(),
@@ -97,6 +96,17 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// What takes minutes on a machine that is not emulated; `EGRESS_TEST_LOADS=none` leaves it out.
+fn loads() -> Vec<Trial> {
+    if std::env::var_os("EGRESS_TEST_LOADS").is_some_and(|word| word == "none") {
+        return Vec::new();
+    }
+    exact::trials()
+        .into_iter()
+        .chain(faults::trials())
+        .collect()
 }
 
 /// Makes each kind without any observer and tells what came of it: the ground truth alone.

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -24,6 +25,9 @@ pub(crate) fn program() -> PathBuf {
     )
 }
 
+/// For a configuration's section `[observe]`.
+pub(crate) const NO_SELF_CHECK: &str = "self_check = false\n";
+
 /// A running observer; ended when dropped.
 pub(crate) struct Observer {
     child: Child,
@@ -40,12 +44,16 @@ pub(crate) struct Ended {
 }
 
 impl Observer {
-    /// Starts `observe` and waits for the line that says that all hooks are attached.
+    /// Starts `observe` and waits for the line that says that all hooks are attached. It does not
+    /// check itself: what that sends is in no test's account.
     pub(crate) fn start<Word: AsRef<OsStr>>(
         database: &Path,
         arguments: &[Word],
     ) -> Result<Self, String> {
-        Self::start_with(database, None, arguments)
+        let configuration = database.with_extension("toml");
+        fs::write(&configuration, format!("[observe]\n{NO_SELF_CHECK}"))
+            .map_err(|cause| cause.to_string())?;
+        Self::start_with(database, Some(&configuration), arguments)
     }
 
     /// The same with a configuration of its own.

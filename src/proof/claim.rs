@@ -145,6 +145,11 @@ fn seen_by_kprobes(
             },
             "datagram-errno",
         ),
+        // Until 6.4 the kernel makes a call of its own of each page, or of all.
+        (Group::Udp, name) if name.ends_with("-pages") => Claim::Whole(Rule {
+            attempts: Number::AtLeast(made.attempts),
+            ..rule
+        }),
         // Its port is chosen only after the call was seen.
         (Group::Sctp, "sctp4-send") => Claim::Whole(Rule {
             source_port: None,

@@ -29,6 +29,9 @@ volatile __u64 observed_boot_ns = 0;
 /* Seconds since observing began; user space keeps it going, several times a second. */
 volatile __u32 observed_seconds = 0;
 
+/* Set by user space once the ports are known that were in use before. */
+volatile __u32 has_old_ports = 0;
+
 /* Conversations that were inserted since the start; tells user space how fast they come. */
 volatile __u64 conversations_begun = 0;
 

@@ -94,6 +94,8 @@ static __always_inline __u32 opener_before_start(const struct conversation *conv
 
 	if (observed_seconds > CONVERSATION_IDLE)
 		return OPENER_UNSET;
+	if (!has_old_ports)
+		return OPENER_UNKNOWN;
 	was_asked_for = bpf_map_lookup_elem(&old_ports, &conversation->local);
 	if (!was_asked_for)
 		return OPENER_UNSET;

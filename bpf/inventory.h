@@ -77,8 +77,8 @@ static __always_inline enum beginning beginning_of(struct sock *sk, int state)
 	return beginning_from_bytes(sk, state);
 }
 
-/* The TCP socket that a file is, of a Multipath TCP socket the one that it began with. */
-static __always_inline struct sock *tcp_from_file(struct file *file)
+/* The IP socket that a file is. */
+static __always_inline struct sock *socket_from_file(struct file *file)
 {
 	struct socket *socket;
 	struct sock *sk;
@@ -94,11 +94,39 @@ static __always_inline struct sock *tcp_from_file(struct file *file)
 	if (!sk)
 		return NULL;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (family != AF_INET && family != AF_INET6)
-		return NULL;
+	return family == AF_INET || family == AF_INET6 ? sk : NULL;
+}
+
+/* The TCP socket that a socket is, of a Multipath TCP socket the one that it began with. */
+static __always_inline struct sock *tcp_from_sock(struct sock *sk)
+{
 	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP)
 		return mptcp_first_subflow(sk);
 	return BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP ? sk : NULL;
+}
+
+/*
+ * A socket that may have been talking already: of its conversations nobody saw the beginning. One
+ * of several sockets at a port that was asked for is enough.
+ */
+static __always_inline void note_old_port(struct sock *sk)
+{
+	struct endpoint any = { .protocol = BPF_CORE_READ(sk, sk_protocol) };
+	struct local_port local = {
+		.network_namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum),
+		.port = BPF_CORE_READ(sk, __sk_common.skc_num),
+		.protocol = any.protocol,
+	};
+	__u8 was_asked_for, *known;
+
+	if (!local.port || !has_conversations(&any))
+		return;
+	was_asked_for = (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK) != 0;
+	known = bpf_map_lookup_elem(&old_ports, &local);
+	if (known && *known)
+		return;
+	if (bpf_map_update_elem(&old_ports, &local, &was_asked_for, BPF_ANY))
+		count_loss(LOSS_CONVERSATIONS_FULL, 0);
 }
 
 static __always_inline bool is_open_state(int state)
@@ -175,9 +203,14 @@ static __always_inline void report_held_file(struct seq_file *seq, struct task_s
 {
 	struct open_record record = {};
 	struct socket_owner owner = {};
-	struct sock *sk = tcp_from_file(file);
-	__u64 socket = socket_id(sk);
+	struct sock *sk = socket_from_file(file);
+	__u64 socket;
 
+	if (!sk)
+		return;
+	note_old_port(sk);
+	sk = tcp_from_sock(sk);
+	socket = socket_id(sk);
 	/* Of a task that is ending, memory and with it the program is gone already. */
 	if (!sk || BPF_CORE_READ(task, flags) & PF_EXITING ||
 	    bpf_map_lookup_elem(&connections, &socket) || !open_from_sock(&record, &owner, sk))

@@ -76,6 +76,14 @@ impl Conversations {
     }
 }
 
+/// The ports that were in use before are known: what begins from now on begins.
+pub(super) fn begin(skeleton: &mut EgressSkel<'static>) {
+    if let Some(bss) = skeleton.maps.bss_data.as_deref_mut() {
+        // SAFETY: writes a u32 of the map's shared memory, which programs only read.
+        unsafe { (&raw mut bss.has_old_ports).write_volatile(1) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};

@@ -246,7 +246,9 @@ impl Capture {
         for cause in losses {
             self.note(cause);
         }
-        if result.is_err() {
+        if result.is_ok() {
+            conversations::begin(&mut self.attached.skeleton);
+        } else {
             self.note(LossCause::DrainFailed);
             // It goes on where it was: what is followed by now is not found again.
             self.inventory = Some(inventory);

@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket},
     os::fd::AsFd,
-    process::{Child, Command, Stdio},
-    thread,
+    path::PathBuf,
+    process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
@@ -18,13 +18,16 @@ use libtest_mimic::{Completion, Failed, Trial};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     net::{AddressFamily, SocketType, bind, socket, sockopt},
+    process::Signal,
 };
 
 use super::{
     child::Report,
-    dump::{Flow, listed},
+    dump::{Dump, Flow, listed},
+    observer::Observer,
     requirements::not_tried,
-    session::{Session, quickened, session},
+    resolver::{UPSTREAMS, Unresolved, resolve},
+    session::{Session, backend_asked_for, quickened, session},
     workshop::{Run, Workshop},
 };
 
@@ -33,31 +36,18 @@ const SERVED_PORT: u16 = 4_433;
 /// The port from which a program both asks and answers.
 const MIXED_PORT: u16 = 4_434;
 /// First of the ports of the peers that write first, and of those that are written to.
-const CALLERS: u16 = 40_000;
+pub(crate) const CALLERS: u16 = 40_000;
 const CALLED: u16 = 6_881;
 const CALLED_PEERS: u16 = 5;
-/// The ports of the resolver's upstream servers.
-const UPSTREAMS: [(IpAddr, u16); 3] = [
-    (IpAddr::V4(PEER_ADDRESS4), 5_301),
-    (IpAddr::V4(PEER_ADDRESS4), 5_302),
-    (IpAddr::V6(PEER_ADDRESS6), 5_303),
-];
 /// Where this binary itself writes first, as the clients.
 pub(crate) const CALLED_BY_CLIENTS: [u16; 3] = [53, SERVED_PORT, MIXED_PORT];
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The programs that answered, each with the number of those that it answered.
 pub(crate) struct Answers {
     server: Result<(Run, u16), String>,
     mixed: Result<(Run, u16), String>,
     resolver: Result<(u32, u16), Unresolved>,
-}
-
-/// Why no resolver was tried.
-#[derive(Clone, Debug)]
-enum Unresolved {
-    Lacking(String),
-    Broken(String),
 }
 
 pub(crate) fn run_all(workshop: &Workshop) -> Answers {
@@ -82,6 +72,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                     .collect();
                 nothing_but(&answers()?.mixed, &asked)
             },
+        ),
+        Trial::test(
+            "a server that talked before the observer began is said to have answered, perhaps",
+            old_acquaintances_may_have_answered,
         ),
         Trial::ignorable_test(
             "a resolver of a thousand clients has its three upstream servers as destinations",
@@ -211,32 +205,93 @@ fn with_server(
     part: &str,
     clients: impl FnOnce() -> io::Result<u16> + Send,
 ) -> Result<(Run, u16), String> {
-    let exe = workshop.link(name).map_err(|cause| cause.to_string())?;
-    let mut command = workshop.command(&exe).map_err(|cause| cause.to_string())?;
-    command.arg(part).stdin(Stdio::piped());
-    let mut child = command.spawn().map_err(|cause| cause.to_string())?;
-    let pid = child.id();
-    let mut said = BufReader::new(child.stdout.take().ok_or("it has no output")?);
-    let mut line = String::new();
-    said.read_line(&mut line)
-        .map_err(|cause| cause.to_string())?;
+    let server = Server::start(workshop, name, part)?;
     let answered = workshop.lab.run_beside(|_| clients());
-    drop(child.stdin.take());
-    line.clear();
-    said.read_to_string(&mut line)
-        .map_err(|cause| cause.to_string())?;
-    child.wait().map_err(|cause| cause.to_string())?;
+    let run = server.end()?;
     let answered = answered
         .map_err(|cause| cause.to_string())?
         .map_err(|cause| format!("a client: {cause}"))?;
-    let report = serde_json::from_str(line.trim()).map_err(|cause| format!("{cause}: {line}"))?;
-    let run = Run {
-        pid,
-        exe: exe.clone(),
-        argv: vec![exe.into(), part.into()],
-        report,
-    };
     Ok((run, answered))
+}
+
+/// This binary as a server.
+struct Server {
+    exe: PathBuf,
+    part: String,
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts it and waits until it listens.
+    fn start(workshop: &Workshop, name: &str, part: &str) -> Result<Self, String> {
+        let exe = workshop.link(name).map_err(|cause| cause.to_string())?;
+        let mut command = workshop.command(&exe).map_err(|cause| cause.to_string())?;
+        command.arg(part).stdin(Stdio::piped());
+        let mut child = command.spawn().map_err(|cause| cause.to_string())?;
+        let mut said = BufReader::new(child.stdout.take().ok_or("it has no output")?);
+        said.read_line(&mut String::new())
+            .map_err(|cause| cause.to_string())?;
+        Ok(Self {
+            exe,
+            part: part.to_owned(),
+            child,
+            said,
+        })
+    }
+
+    fn end(mut self) -> Result<Run, String> {
+        drop(self.child.stdin.take());
+        let mut line = String::new();
+        self.said
+            .read_to_string(&mut line)
+            .map_err(|cause| cause.to_string())?;
+        self.child.wait().map_err(|cause| cause.to_string())?;
+        let report =
+            serde_json::from_str(line.trim()).map_err(|cause| format!("{cause}: {line}"))?;
+        Ok(Run {
+            pid: self.child.id(),
+            exe: self.exe.clone(),
+            argv: vec![self.exe.into(), self.part.into()],
+            report,
+        })
+    }
+}
+
+/// The two have talked before there was an observer: who began, nobody can know.
+fn old_acquaintances_may_have_answered() -> Result<(), Failed> {
+    let workshop = Workshop::build()?;
+    let database = workshop.path().join("flows.db");
+    let client = workshop
+        .lab
+        .run_beside(|_| UdpSocket::bind((PEER_ADDRESS4, CALLERS)))??;
+    client.set_read_timeout(Some(PATIENCE))?;
+    let server = Server::start(&workshop, "serve", "--part-serve")?;
+    exchange(&client)?;
+    let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
+    exchange(&client)?;
+    let run = server.end()?;
+    observer.stop_with(Signal::INT)?;
+    let flows = Dump::read(&database)?.flows_of(run.pid);
+    let is_said = |flow: &Flow| {
+        flow.state == Outcome::MaybeReply.word()
+            && (flow.dst_ip, flow.dst_port) == (Some(PEER_ADDRESS4.into()), Some(CALLERS))
+    };
+    if flows.iter().map(|flow| flow.attempts).sum::<u64>() == 2 && flows.iter().all(is_said) {
+        return Ok(());
+    }
+    Err(format!(
+        "expected two datagrams that may be answers, recorded:\n{}",
+        listed(&flows)
+    )
+    .into())
+}
+
+fn exchange(client: &UdpSocket) -> io::Result<()> {
+    client.send_to(b"hello", (MAKER_ADDRESS4, SERVED_PORT))?;
+    let mut buffer = [0; 64];
+    client.recv(&mut buffer)?;
+    client.recv(&mut buffer).map(drop)
 }
 
 /// The part of the server: answers every datagram twice, the second time on a socket that is
@@ -296,7 +351,6 @@ fn until_input_ends(
     sockets: &[UdpSocket],
     mut answer: impl FnMut(&UdpSocket, SocketAddr) -> io::Result<()>,
 ) -> io::Result<()> {
-    use io::Write;
     for socket in sockets {
         socket.set_nonblocking(true)?;
     }
@@ -318,118 +372,5 @@ fn until_input_ends(
                 answer(socket, peer)?;
             }
         }
-    }
-}
-
-/// A real resolver in the maker's network, three servers that it asks, and a thousand clients.
-fn resolve(workshop: &Workshop) -> Result<(u32, u16), Unresolved> {
-    let mut command = Command::new("dnsmasq");
-    command
-        .args(["--no-daemon", "--conf-file=/dev/null", "--no-resolv"])
-        .args(["--no-hosts", "--user=root", "--pid-file=", "--cache-size=0"])
-        .args([
-            "--all-servers",
-            "--dns-forward-max=2000",
-            "--log-facility=-",
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    for (address, port) in UPSTREAMS {
-        command.arg(format!("--server={address}#{port}"));
-    }
-    workshop
-        .lab
-        .place(&mut command)
-        .map_err(|cause| Unresolved::Broken(cause.to_string()))?;
-    let mut resolver = match command.spawn() {
-        Ok(child) => child,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return Err(Unresolved::Lacking("there is no dnsmasq".to_owned()));
-        }
-        Err(cause) => return Err(Unresolved::Broken(cause.to_string())),
-    };
-    let pid = resolver.id();
-    let answered = workshop
-        .lab
-        .run_beside(|_| ask_resolver(&mut resolver))
-        .map_err(|cause| cause.to_string())
-        .and_then(|answered| answered.map_err(|cause| cause.to_string()));
-    resolver.kill().ok();
-    resolver.wait().ok();
-    answered
-        .map(|answered| (pid, answered))
-        .map_err(Unresolved::Broken)
-}
-
-fn ask_resolver(resolver: &mut Child) -> io::Result<u16> {
-    let servers = UPSTREAMS
-        .into_iter()
-        .map(UdpSocket::bind)
-        .collect::<io::Result<Vec<_>>>()?;
-    let clients = quickened(1_000, 200);
-    thread::scope(|scope| {
-        for server in &servers {
-            server.set_read_timeout(Some(Duration::from_secs(2)))?;
-            // Ends by itself once nobody asks any more.
-            scope.spawn(|| answer_queries(server));
-        }
-        await_resolver(resolver)?;
-        for number in 0..clients {
-            let to = SocketAddr::new(MAKER_ADDRESS4.into(), 53);
-            let from = SocketAddr::new(PEER_ADDRESS4.into(), CALLERS + number);
-            ask(from, to, &query(number))?;
-        }
-        Ok(clients)
-    })
-}
-
-/// It answers as soon as it is there; until then, each question is in vain.
-fn await_resolver(resolver: &mut Child) -> io::Result<()> {
-    for _ in 0..100 {
-        if let Some(status) = resolver.try_wait()? {
-            return Err(io::Error::other(format!("dnsmasq ended with {status}")));
-        }
-        let socket = UdpSocket::bind((PEER_ADDRESS4, 0))?;
-        socket.set_read_timeout(Some(Duration::from_millis(200)))?;
-        socket.send_to(&query(u16::MAX), (MAKER_ADDRESS4, 53))?;
-        if socket.recv(&mut [0; 512]).is_ok() {
-            return Ok(());
-        }
-    }
-    Err(io::Error::other("dnsmasq does not answer"))
-}
-
-fn ask(from: SocketAddr, to: SocketAddr, question: &[u8]) -> io::Result<()> {
-    let socket = UdpSocket::bind(from)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.send_to(question, to)?;
-    socket.recv(&mut [0; 512]).map(drop)
-}
-
-/// A question for an address, of a name that nobody asked for before.
-fn query(number: u16) -> Vec<u8> {
-    let label = format!("client{number:05}");
-    let mut bytes = number.to_be_bytes().to_vec();
-    // One question, recursion desired.
-    bytes.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for part in [label.as_str(), "example"] {
-        bytes.push(u8::try_from(part.len()).unwrap_or(0));
-        bytes.extend(part.as_bytes());
-    }
-    bytes.extend([0, 0, 1, 0, 1]);
-    bytes
-}
-
-/// Answers that there is no such address.
-fn answer_queries(server: &UdpSocket) {
-    let mut buffer = [0; 512];
-    while let Ok((length, from)) = server.recv_from(&mut buffer) {
-        if length < 12 {
-            continue;
-        }
-        buffer[2] |= 0x80;
-        buffer[3] |= 0x80;
-        server.send_to(&buffer[..length], from).ok();
     }
 }

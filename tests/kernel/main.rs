@@ -28,6 +28,7 @@ mod open;
 mod open_cases;
 mod real_traffic;
 mod requirements;
+mod resolver;
 mod scene;
 mod scenes;
 mod service;

@@ -2,20 +2,21 @@
 # need on Debian 12 with a Rust toolchain.
 
 BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-linux \
+TEST_PACKAGES = $(BUILD_PACKAGES) g++ clang-format binutils iproute2 nftables util-linux \
 	procps tcpdump qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates
 
 # As root there may be no sudo, and as somebody else it is needed.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit kernel vm
+.PHONY: help try test setup-build setup-test check unit fuzz kernel vm
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
-	@echo 'make test    every test: check unit kernel vm'
+	@echo 'make test    every test: check unit fuzz kernel vm'
 	@echo 'make check   formats, lints, documentation'
 	@echo 'make unit    tests without root'
+	@echo 'make fuzz    decoders fed with hostile bytes, briefly'
 	@echo 'make kernel  tests of the hooks that this kernel has (root)'
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
 
@@ -29,11 +30,12 @@ try: setup-build
 	$(CARGO) build --release
 	$(SUDO) packaging/try target/release/egress-baseline
 
-test: check unit kernel vm
-	@echo 'all stages passed: check unit kernel vm'
+test: check unit fuzz kernel vm
+	@echo 'all stages passed: check unit fuzz kernel vm'
 
 check: setup-test
 	$(CARGO) fmt --check
+	cd fuzz && $(CARGO) fmt --check
 	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/hooks/*.h
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --test kernel -- -D warnings
@@ -41,6 +43,10 @@ check: setup-test
 
 unit: setup-test
 	$(CARGO) test
+
+# FUZZ_SECONDS for each target; fuzz/README.md says what they hold.
+fuzz: setup-test
+	CARGO='$(CARGO)' fuzz/run
 
 # Built as whoever runs make, run as root. What this kernel lacks is listed at the end of the output;
 # what KERNEL_REQUIRE names must not be lacking.

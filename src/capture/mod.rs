@@ -21,7 +21,7 @@ use self::{attach::Attached, drain::DatagramTables, skeleton::types};
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
-    decode::decode,
+    decode::{connection, datagram_entry, decode},
     error::CaptureError,
     requirements::check,
 };
@@ -172,7 +172,7 @@ impl Capture {
             .lookup(&key, MapFlags::ANY)
             .ok()
             .flatten()?;
-        decode::connection(connect, &value, boot_clock().boot_ns())
+        connection(connect, &value, boot_clock().boot_ns())
     }
 
     /// Losses since the last call.

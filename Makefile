@@ -3,22 +3,26 @@
 
 BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ clang-format binutils iproute2 nftables util-linux \
-	procps tcpdump qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates
+	procps tcpdump dnsmasq-base qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates \
+	systemd debootstrap
 
 # As root there may be no sudo, and as somebody else it is needed.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit fuzz kernel vm
+.PHONY: help try test setup-build setup-test check unit fuzz kernel vm systemd kernel-support cost
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
-	@echo 'make test    every test: check unit fuzz kernel vm'
+	@echo 'make test    every test: check unit fuzz kernel vm systemd'
 	@echo 'make check   formats, lints, documentation'
 	@echo 'make unit    tests without root'
 	@echo 'make fuzz    decoders fed with hostile bytes, briefly'
 	@echo 'make kernel  tests of the hooks that this kernel has (root)'
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
+	@echo 'make systemd tests of the service on a Debian system under QEMU (root)'
+	@echo 'make kernel-support    run them on every kernel and write docs/kernel-support.md'
+	@echo 'make cost    what the hooks cost, in instructions, beside other tools (an hour)'
 
 setup-build:
 	@packaging/need-packages $(BUILD_PACKAGES)
@@ -30,8 +34,8 @@ try: setup-build
 	$(CARGO) build --release
 	$(SUDO) packaging/try target/release/egress-baseline
 
-test: check unit fuzz kernel vm
-	@echo 'all stages passed: check unit fuzz kernel vm'
+test: check unit fuzz kernel vm systemd
+	@echo 'all stages passed: check unit fuzz kernel vm systemd'
 
 check: setup-test
 	$(CARGO) fmt --check
@@ -39,6 +43,7 @@ check: setup-test
 	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/hooks/*.h
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --test kernel -- -D warnings
+	$(CARGO) clippy --test systemd -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 
 unit: setup-test
@@ -56,7 +61,33 @@ kernel: setup-test
 	CARGO_TARGET_$(HOST)_RUNNER="$(SUDO) env EGRESS_BACKEND=cgroup \
 		EGRESS_TEST_REQUIRE=$(KERNEL_REQUIRE)" $(CARGO) test --test kernel
 
+# The oldest kernel, whose verifier knows least, and the one that most hosts have.
+VM_KERNELS ?= 5.10 6.1
 vm: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test kernel --no-run
-	tests/vm/run 6.1
+	tests/vm/run $(VM_KERNELS)
+
+# Root, because debootstrap is.
+systemd: setup-test
+	$(CARGO) build --bins
+	$(CARGO) test --test systemd --no-run
+	$(SUDO) tests/systemd/run
+
+# The page says what these runs saw.
+ALL_KERNELS = 5.10 6.1 6.12 7.3
+kernel-support: setup-test
+	$(CARGO) build --bins
+	$(CARGO) test --test kernel --no-run
+	EGRESS_VM_RESULTS=docs/kernel-support tests/vm/run $(ALL_KERNELS)
+	EGRESS_WRITE_PAGE=1 $(CARGO) test --test it kernel_support
+
+# What docs/performance.md shows, and nothing that passes or fails.
+cost: setup-test
+	$(CARGO) build --release --bins
+	$(CARGO) bench --no-run --bench cost
+	for kernel in 6.1 6.12; do \
+		EGRESS_COST_PROFILE=yes benches/kernel/run $$kernel && \
+		benches/kernel/run $$kernel fexit tcpconnect bpftrace auditd-connect auditd-sendto \
+			|| exit; \
+	done

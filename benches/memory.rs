@@ -83,7 +83,7 @@ fn main() {
         &format!("{:.1}", megabytes("VmHWM")),
         "",
     );
-    let live = pipeline.open_connects().len();
+    let live = pipeline.open_connects(clock).len();
     line(
         "  of which still wait for an outcome",
         &live.to_string(),

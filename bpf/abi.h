@@ -47,6 +47,8 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
+#define EEXIST 17
+
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
@@ -128,26 +130,43 @@ struct __sk_buff {
 
 /* Addresses and packet headers: exact ABI. */
 
+#define EAGAIN 11
+#define EINPROGRESS 115
+
 #define AF_UNSPEC 0
 #define AF_INET 2
 #define AF_INET6 10
 #define AF_PACKET 17
+
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define SOCK_SEQPACKET 5
 
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_DCCP 33
 #define IPPROTO_SCTP 132
 #define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP 262
 
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
+#define ETH_P_8021Q 0x8100
+#define ETH_P_8021AD 0x88a8
 
 /* A bit of skc_flags: the peer's FIN arrived. */
 #define SOCK_DONE 1
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LISTEN 10
+
+/* What tells the inodes of sockets from all others. */
+#define SOCKFS_MAGIC 0x534f434b
 
 struct in6_addr {
 	__u8 bytes[16];
@@ -168,4 +187,15 @@ struct sockaddr_in6 {
 	__be16 sin6_port;
 	__be32 sin6_flowinfo;
 	struct in6_addr sin6_addr;
+};
+
+struct sockaddr_ll {
+	__u16 sll_family;
+	__be16 sll_protocol;
+};
+
+/* One of several buffers that a call takes together. */
+struct iovec {
+	void *iov_base;
+	__u64 iov_len;
 };

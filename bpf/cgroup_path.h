@@ -61,19 +61,24 @@ static __always_inline bool send_cgroup(struct scratch *scratch, __u32 slot, str
 	return send_record(&scratch->cgroup, size);
 }
 
-static __always_inline void announce_cgroup(struct cgroup *cgroup, __u64 id)
+/* Sends the path of a cgroup unless it was sent before; false if that was not possible. */
+static __always_inline bool announce_cgroup(struct cgroup *cgroup, __u64 id)
 {
+	bool is_known = false;
 	struct scratch *scratch;
 	__u8 known = 1;
 	__u32 slot;
 
 	if (!id || bpf_map_lookup_elem(&known_cgroups, &id))
-		return;
+		return true;
 	slot = take_slot();
 	scratch = bpf_map_lookup_elem(&scratch_slots, &slot);
 	if (!scratch)
-		return;
-	if (send_cgroup(scratch, slot, cgroup, id))
+		return false;
+	if (send_cgroup(scratch, slot, cgroup, id)) {
 		bpf_map_update_elem(&known_cgroups, &id, &known, BPF_ANY);
+		is_known = true;
+	}
 	give_slot_back(slot);
+	return is_known;
 }

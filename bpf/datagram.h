@@ -39,6 +39,8 @@ struct datagram {
 	/* A call that should end in a packet, rather than the packet or a call without such a hook.
 	 */
 	bool is_begun;
+	/* More bytes of a call that was counted before. */
+	bool is_more;
 };
 
 static __always_inline struct datagram_count *lookup_count(const struct datagram_key *key)
@@ -68,18 +70,28 @@ static __always_inline struct datagram_count *insert_count(const struct datagram
 
 static __always_inline void count_datagram(const struct socket_owner *owner,
 					   const struct endpoint *remote,
-					   const struct datagram *datagram)
+					   const struct datagram *datagram, enum access access)
 {
 	struct datagram_key key = {};
 	struct datagram_count *count;
 
-	sender_from_current(&key.sender, owner);
+	sender_from_current(&key.sender, owner, access);
 	key.remote = *remote;
 	key.error = datagram->error;
 	count = lookup_count(&key);
 	if (!count) {
+		__u32 opener;
+
+		/* Asked once an interval: what is counted went elsewhere when it began. */
+		if (stays_here(remote, owner->network_namespace))
+			return;
+		opener = opener_of_send(owner, remote);
+		if (opener == OPENER_PEER)
+			return;
 		announce_sender(&key.sender, owner);
 		count = insert_count(&key);
+		if (count && opener == OPENER_UNKNOWN)
+			count->is_unsure = 1;
 	}
 	if (!count) {
 		count_loss(datagram->is_begun ? LOSS_CALLS_FULL : LOSS_DATAGRAMS_FULL,
@@ -88,10 +100,10 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 	}
 	if (datagram->is_begun)
 		__sync_fetch_and_add(&count->begun, 1);
-	else
+	else if (!datagram->is_more)
 		__sync_fetch_and_add(&count->sent, 1);
 	add_bytes(&count->bytes, datagram->bytes);
-	count->last_boot_ns = bpf_ktime_get_boot_ns();
+	count->last_boot_ns = observed_boot_ns;
 	if (datagram->source_port && count->source_port != datagram->source_port) {
 		if (count->source_port)
 			count->has_several_ports = 1;
@@ -99,33 +111,35 @@ static __always_inline void count_datagram(const struct socket_owner *owner,
 	}
 }
 
-/* A call that sends on `sk`. */
-static __always_inline void report_send(struct sock *sk, const struct endpoint *remote, __u64 bytes)
+/* A call sends on `sk`. `result`: what it returned, or, where that is not known yet, no error. */
+static __always_inline void report_send(struct sock *sk, const struct endpoint *remote, __u64 bytes,
+					int result, enum access access)
 {
 	struct socket_owner owner = {};
 	struct datagram datagram = {};
 
-	socket_owner_from_sock(&owner, sk);
-	if (stays_here(remote, owner.network_namespace))
+	if (is_unwanted_loopback(remote))
 		return;
-	datagram.bytes = bytes;
+	socket_owner_from_sock(&owner, sk, access);
+	datagram.bytes = result < 0 ? 0 : bytes;
+	datagram.error = result < 0 ? -result : 0;
 	datagram.source_port = owner.source_port;
-	count_datagram(&owner, remote, &datagram);
+	count_datagram(&owner, remote, &datagram, access);
 }
 
 /* A call that report_send() counted was refused: user space takes it from what was sent. */
 static __always_inline void report_refused(struct sock *sk, const struct endpoint *remote,
-					   __u64 bytes, int result)
+					   __u64 bytes, int result, enum access access)
 {
 	struct socket_owner owner = {};
 	struct datagram datagram = { .is_begun = true };
 
-	socket_owner_from_sock(&owner, sk);
-	if (stays_here(remote, owner.network_namespace))
+	if (is_unwanted_loopback(remote))
 		return;
+	socket_owner_from_sock(&owner, sk, access);
 	datagram.bytes = bytes;
 	datagram.error = -result;
-	count_datagram(&owner, remote, &datagram);
+	count_datagram(&owner, remote, &datagram, access);
 }
 
 /* A call on an unconnected socket, whose packet the egress hook will see, unless it is refused. */
@@ -137,12 +151,10 @@ static __always_inline void report_send_begun(struct sock *sk, struct endpoint *
 	endpoint_compare_to_sock(remote, sk);
 	/* Of these the packets alone are counted: they cannot be told from those of plain send().
 	 */
-	if (remote->flags & ENDPOINT_CONNECTED)
+	if (remote->flags & ENDPOINT_CONNECTED || is_unwanted_loopback(remote))
 		return;
-	socket_owner_from_sock(&owner, sk);
-	if (stays_here(remote, owner.network_namespace))
-		return;
-	count_datagram(&owner, remote, &datagram);
+	socket_owner_from_sock(&owner, sk, ACCESS_CGROUP);
+	count_datagram(&owner, remote, &datagram, ACCESS_CGROUP);
 }
 
 /* A call was counted as begun before its packet turned out to stay here. */
@@ -152,7 +164,7 @@ static __always_inline void disown_begun(const struct socket_owner *owner,
 	struct datagram_key key = {};
 	struct datagram_count *count;
 
-	sender_from_current(&key.sender, owner);
+	sender_from_current(&key.sender, owner, ACCESS_CGROUP);
 	key.remote = *remote;
 	count = lookup_count(&key);
 	if (count)
@@ -166,11 +178,11 @@ static __always_inline void report_frame_sent(struct sock *sk, int result)
 	struct endpoint remote = {};
 	struct datagram datagram = {};
 
-	socket_owner_from_sock(&owner, sk);
+	socket_owner_from_sock(&owner, sk, ACCESS_KPROBE);
 	datagram.bytes = result > 0 ? result : 0;
 	datagram.error = result < 0 ? -result : 0;
 	owner.source_port = 0;
-	count_datagram(&owner, &remote, &datagram);
+	count_datagram(&owner, &remote, &datagram, ACCESS_KPROBE);
 }
 
 /* A packet that is not TCP's leaves its socket for the device `ifindex`. */
@@ -178,13 +190,13 @@ static __always_inline void report_packet(struct sock *sk, struct packet *packet
 {
 	struct socket_owner owner = {};
 	struct datagram datagram = {};
+	bool is_associating = is_association(sk);
 
 	/* Of an association, what its maker sends itself: whoever else runs here does not hold the
 	 * socket's lock. */
-	if (is_association(packet->remote.protocol) &&
-	    (!packet->is_request || !BPF_CORE_READ(sk, sk_lock.owned)))
+	if (is_associating && (!packet->is_request || !BPF_CORE_READ(sk, sk_lock.owned)))
 		return;
-	socket_owner_from_sock(&owner, sk);
+	socket_owner_from_sock(&owner, sk, ACCESS_CGROUP);
 	if (!include_loopback && ifindex == LOOPBACK_IFINDEX) {
 		if (!stays_here(&packet->remote, owner.network_namespace)) {
 			learn_local(&packet->remote, owner.network_namespace);
@@ -192,10 +204,14 @@ static __always_inline void report_packet(struct sock *sk, struct packet *packet
 		}
 		return;
 	}
+	if (is_associating && !has_many_peers(sk)) {
+		report_association(sk, &owner, &packet->remote);
+		return;
+	}
 	endpoint_compare_to_sock(&packet->remote, sk);
-	datagram.bytes = packet->payload_bytes;
-	datagram.source_port = packet->source_port;
-	count_datagram(&owner, &packet->remote, &datagram);
+	datagram.bytes = is_associating ? 0 : packet->payload_bytes;
+	datagram.source_port = packet->local_port;
+	count_datagram(&owner, &packet->remote, &datagram, ACCESS_CGROUP);
 }
 
 /* A packet leaves a socket. TCP's are told by other hooks, but for where the first one goes. */
@@ -209,6 +225,6 @@ static __always_inline void report_egress(struct __sk_buff *skb, struct bpf_sock
 			connect_stays_here(socket_id(plain_sock(bpf_sock)));
 		return;
 	}
-	if (packet_from_skb(&packet, skb))
+	if (packet_from_skb(&packet, skb, false))
 		report_packet(plain_sock(bpf_sock), &packet, skb->ifindex);
 }

@@ -14,12 +14,14 @@
 
 #include "event.h"
 #include "config.h"
+#include "access.h"
 #include "compat.h"
 #include "output.h"
 
 /* readers: one kernel type in, one struct of ours out */
 #include "endpoint.h"
 #include "packet.h"
+#include "payload.h"
 #include "task.h"
 
 /* bodies: what an event means */
@@ -29,13 +31,20 @@
 #include "process.h"
 #include "local.h"
 #include "connection.h"
+#include "conversation.h"
+#include "inventory.h"
+#include "carried.h"
 #include "datagram.h"
+#include "handmade.h"
+#include "association.h"
 
 /* programs */
 #include "hooks/kprobe.h"
-#include "hooks/fexit.h"
+#include "hooks/module.h"
+#include "hooks/trampoline.h"
 #include "hooks/cgroup.h"
 #include "hooks/tracepoint.h"
+#include "hooks/iterator.h"
 
 /* The kernel accepts the tracing helpers from programs that say that they are GPL only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -67,33 +67,47 @@ static __always_inline bool endpoint_from_sockaddr6(struct endpoint *endpoint, c
 	return true;
 }
 
-/* The peer that a socket is connected to. */
-static __always_inline void endpoint_from_sock4(struct endpoint *endpoint, struct sock *sk)
+/* From an address of either family; false if there is none, or it is of another. */
+static __always_inline bool endpoint_from_sockaddr(struct endpoint *endpoint, const void *address)
 {
-	endpoint_set_ipv4(endpoint, BPF_CORE_READ(sk, __sk_common.skc_daddr));
-	endpoint_set_port(endpoint, BPF_CORE_READ(sk, __sk_common.skc_dport));
+	__u16 family = AF_UNSPEC;
+
+	bpf_probe_read_kernel(&family, sizeof(family), address);
+	if (family == AF_INET6)
+		return endpoint_from_sockaddr6(endpoint, address);
+	return family == AF_INET && endpoint_from_sockaddr4(endpoint, address);
+}
+
+/* The peer that a socket is connected to. */
+static __always_inline void endpoint_from_sock4(struct endpoint *endpoint, struct sock *sk,
+						enum access access)
+{
+	endpoint_set_ipv4(endpoint, read_field(access, sk, __sk_common.skc_daddr));
+	endpoint_set_port(endpoint, read_field(access, sk, __sk_common.skc_dport));
 	endpoint->flags |= ENDPOINT_CONNECTED;
 }
 
-static __always_inline void endpoint_from_sock6(struct endpoint *endpoint, struct sock *sk)
+static __always_inline void endpoint_from_sock6(struct endpoint *endpoint, struct sock *sk,
+						enum access access)
 {
+	/* One call for all of it, whatever the access. */
 	struct in6_addr address = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr);
 
 	endpoint_set_ipv6(endpoint, &address);
-	endpoint_set_port(endpoint, BPF_CORE_READ(sk, __sk_common.skc_dport));
+	endpoint_set_port(endpoint, read_field(access, sk, __sk_common.skc_dport));
 	endpoint->flags |= ENDPOINT_CONNECTED;
 }
 
 /* Where a message on an IPv4 socket (or an IPv6 one that speaks IPv4 just now) goes. */
 static __always_inline bool endpoint_from_message4(struct endpoint *endpoint, struct sock *sk,
-						   struct msghdr *message)
+						   struct msghdr *message, enum access access)
 {
-	void *name = BPF_CORE_READ(message, msg_name);
+	void *name = read_field(access, message, msg_name);
 
-	endpoint->protocol = BPF_CORE_READ(sk, sk_protocol);
+	endpoint->protocol = read_field(access, sk, sk_protocol);
 	if (name)
 		return endpoint_from_sockaddr4(endpoint, name);
-	endpoint_from_sock4(endpoint, sk);
+	endpoint_from_sock4(endpoint, sk, access);
 	return true;
 }
 
@@ -102,16 +116,16 @@ static __always_inline bool endpoint_from_message4(struct endpoint *endpoint, st
  * hands those on to the IPv4 function, which has a hook of its own.
  */
 static __always_inline bool endpoint_from_message6(struct endpoint *endpoint, struct sock *sk,
-						   struct msghdr *message)
+						   struct msghdr *message, enum access access)
 {
-	void *name = BPF_CORE_READ(message, msg_name);
+	void *name = read_field(access, message, msg_name);
 	__u16 family = AF_UNSPEC;
 
-	endpoint->protocol = BPF_CORE_READ(sk, sk_protocol);
+	endpoint->protocol = read_field(access, sk, sk_protocol);
 	if (name)
 		bpf_probe_read_kernel(&family, sizeof(family), name);
 	if (family == AF_UNSPEC)
-		endpoint_from_sock6(endpoint, sk);
+		endpoint_from_sock6(endpoint, sk, access);
 	else if (!endpoint_from_sockaddr6(endpoint, name))
 		return false;
 	return !endpoint_is_mapped(endpoint);
@@ -124,15 +138,27 @@ struct socket_owner {
 	__u32 network_namespace;
 	__u16 source_port;
 	bool is_kernel;
+	bool is_multipath;
 };
 
-static __always_inline void socket_owner_from_sock(struct socket_owner *owner, struct sock *sk)
+static __always_inline void socket_owner_from_sock(struct socket_owner *owner, struct sock *sk,
+						   enum access access)
 {
-	owner->cgroup = socket_cgroup(sk);
-	owner->uid = BPF_CORE_READ(sk, sk_uid.val);
-	owner->network_namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	owner->source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	owner->is_kernel = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock) && !is_mptcp_subflow(sk);
+	struct net *net = read_field(access, sk, __sk_common.skc_net.net);
+
+	owner->cgroup = socket_cgroup(sk, access);
+	owner->uid = read_field(access, sk, sk_uid.val);
+	owner->network_namespace = read_field(access, net, ns.inum);
+	owner->source_port = read_field(access, sk, __sk_common.skc_num);
+	if (access == ACCESS_TRAMPOLINE)
+		owner->is_kernel = BPF_CORE_READ_BITFIELD(sk, sk_kern_sock);
+	else
+		owner->is_kernel = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
+	/* The kernel opens subflows, for the task. */
+	if (owner->is_kernel && is_mptcp_subflow(sk)) {
+		owner->is_kernel = false;
+		owner->is_multipath = true;
+	}
 }
 
 static __always_inline bool endpoint_has_same_address(const struct endpoint *one,
@@ -172,9 +198,9 @@ static __always_inline void endpoint_compare_to_sock(struct endpoint *endpoint, 
 
 	peer.protocol = endpoint->protocol;
 	if (endpoint_is_mapped(endpoint))
-		endpoint_from_sock4(&peer, sk);
+		endpoint_from_sock4(&peer, sk, ACCESS_CGROUP);
 	else
-		endpoint_from_sock6(&peer, sk);
+		endpoint_from_sock6(&peer, sk, ACCESS_CGROUP);
 	if (peer.port && peer.port == endpoint->port && endpoint_has_same_address(&peer, endpoint))
 		endpoint->flags |= ENDPOINT_CONNECTED;
 }

@@ -12,6 +12,9 @@
 #define TTY_LENGTH 64
 #define ANCESTORS 8
 
+/* As the kernel has it; on no architecture is it longer. */
+#define MODULE_NAME_LENGTH 56
+
 /* Longest path and longest arguments that are read, in bytes. */
 #define PATH_LENGTH 4096
 #define ARGUMENTS_LENGTH 4096
@@ -27,6 +30,7 @@ enum event_kind {
 	EVENT_CGROUP,
 	EVENT_CONNECT,
 	EVENT_CONNECTION_END,
+	EVENT_MODULE,
 };
 
 /* One process image: pids are reused, and one process execs several programs. */
@@ -81,6 +85,8 @@ enum image_flags {
 	IMAGE_ARGV_TRUNCATED = 16,
 	IMAGE_ARGV_UNREADABLE = 32,
 	IMAGE_KERNEL_THREAD = 64,
+	/* Met by the inventory, which can read only its own memory: arguments are in /proc. */
+	IMAGE_ARGV_ELSEWHERE = 128,
 };
 
 /* A process image at its first attempt. Ends after the used part of `text`. */
@@ -130,7 +136,8 @@ struct connect_record {
 	__u64 started_boot_ns;
 	struct sender sender;
 	struct endpoint remote;
-	__u32 reserved;
+	/* It was open before it could be observed: no attempt of it was seen. */
+	__u32 was_open;
 };
 
 enum connection_flags {
@@ -154,9 +161,41 @@ struct connection_end_record {
 	__u16 flags;
 };
 
+/* A connection that was open before it could be observed. */
+struct open_record {
+	struct connect_record connect;
+	/* What it had carried by then. */
+	__u64 bytes_out;
+	__u64 bytes_in;
+	__u16 source_port;
+	__u8 is_established;
+	/* It does not show which side began. */
+	__u8 is_unclear;
+	__u32 reserved;
+};
+
+/* What a connection that is being followed has carried. */
+struct carried_record {
+	__u64 socket;
+	__u64 started_boot_ns;
+	__u64 at_boot_ns;
+	__u64 bytes_out;
+	__u64 bytes_in;
+};
+
+/* A module of the kernel is being loaded: hooks may have to be put into it. */
+struct module_record {
+	__u32 kind;
+	__u8 name[MODULE_NAME_LENGTH];
+};
+
 /* A connection that is being followed: the value of the `connections` map. */
 struct connection {
 	__u64 started_boot_ns;
+	/* Bytes either way, retransmissions included, when they were last told. */
+	__u64 told_bytes;
+	/* Handed over to a protocol whose sockets do not count for themselves. */
+	__u64 bytes_out;
 	struct sender sender;
 	struct endpoint remote;
 	/* Thread that is inside the connect call, while a return probe will tell how it ends. */
@@ -165,7 +204,8 @@ struct connection {
 	__u8 is_established;
 	__u8 is_announced;
 	__u8 has_state;
-	__u8 reserved[3];
+	__u8 was_open;
+	__u8 reserved[2];
 };
 
 /* What datagrams are counted by. */
@@ -180,15 +220,55 @@ struct datagram_count {
 	/* Calls that should each end in a packet that another hook sees; with an error in the key:
 	 * calls that were counted as sent under the key without it, and were refused. */
 	__u64 begun;
-	/* Calls or packets that went out. */
+	/* Calls or packets that went out; none if only more bytes of such as were counted. */
 	__u64 sent;
 	__u64 bytes;
 	__u64 first_boot_ns;
 	__u64 last_boot_ns;
 	__u32 source_port;
 	/* The packets never left this host. */
-	__u16 is_local;
-	__u16 has_several_ports;
+	__u8 is_local;
+	__u8 has_several_ports;
+	/* They may have been answers: nobody knows who wrote first. */
+	__u8 is_unsure;
+	__u8 reserved;
+};
+
+/* A port of a network namespace. */
+struct local_port {
+	__u32 network_namespace;
+	__u16 port;
+	__u8 protocol;
+	__u8 reserved;
+};
+
+/* Datagrams to and fro between a local port and a peer. */
+struct conversation {
+	__u8 peer[16];
+	struct local_port local;
+	__u16 peer_port;
+	__u16 reserved;
+};
+
+/* Who wrote first. */
+enum conversation_opener {
+	OPENER_UNSET,
+	OPENER_SELF,
+	OPENER_PEER,
+	OPENER_UNKNOWN,
+};
+
+struct conversation_state {
+	__u32 opener;
+	/* The second of the last datagram, counted from the start of observing. */
+	__u32 seen;
+};
+
+/* What was sent of a process image: the value of the `known_processes` map. */
+struct known_process {
+	/* The cgroups that it was last seen with, known as well. */
+	__u64 cgroup_id;
+	__u64 socket_cgroup_id;
 };
 
 /* An address that a network namespace itself has. */
@@ -207,7 +287,11 @@ enum loss_cause {
 	/* A call whose packet is counted by itself, but whose refusal would not be noticed. */
 	LOSS_CALLS_FULL,
 	LOSS_SCRATCH_FULL,
+	/* A datagram of which it is not known whether it is an answer, for want of room. */
+	LOSS_CONVERSATIONS_FULL,
 	LOSS_RETURN_PROBE_MISSED,
+	/* A destination that is only in the payload, which could not be read. */
+	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_CAUSES,
 };
 
@@ -223,4 +307,7 @@ _Static_assert(sizeof(struct connection_end_record) == 128,
 	       "padding in struct connection_end_record");
 _Static_assert(sizeof(struct datagram_key) == 72, "padding in struct datagram_key");
 _Static_assert(sizeof(struct datagram_count) == 48, "padding in struct datagram_count");
-_Static_assert(sizeof(struct connection) == 88, "padding in struct connection");
+_Static_assert(sizeof(struct conversation) == 28, "padding in struct conversation");
+_Static_assert(sizeof(struct connection) == 104, "padding in struct connection");
+_Static_assert(sizeof(struct open_record) == 120, "padding in struct open_record");
+_Static_assert(sizeof(struct carried_record) == 40, "padding in struct carried_record");

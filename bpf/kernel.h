@@ -74,6 +74,7 @@ struct hlist_bl_node {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_magic;
 };
 
 struct inode {
@@ -106,6 +107,7 @@ struct path {
 struct file {
 	struct inode *f_inode;
 	struct path f_path;
+	void *private_data;
 };
 
 struct fs_struct {
@@ -197,6 +199,7 @@ struct sock_common {
 
 struct net_device {
 	int ifindex;
+	__u64 features;
 };
 
 struct dst_entry {
@@ -209,11 +212,14 @@ typedef struct {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_type;
 	socket_lock_t sk_lock;
 	int sk_err;
 	kuid_t sk_uid;
 	__u16 sk_protocol;
 	__u8 sk_kern_sock : 1;
+	__u8 sk_userlocks : 4;
+	__u32 sk_max_ack_backlog;
 	struct dst_entry *sk_dst_cache;
 	struct sock_cgroup_data sk_cgrp_data;
 };
@@ -222,17 +228,119 @@ struct socket {
 	struct sock *sk;
 };
 
+struct inet_bind_bucket {
+	signed char fastreuse;
+};
+
+struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
+	void *icsk_ulp_data;
+};
+
 struct tcp_sock {
 	__u64 bytes_sent;
+	__u64 bytes_acked;
 	__u64 bytes_retrans;
 	__u64 bytes_received;
+	__u32 snd_una;
+	__u32 snd_nxt;
 	__u32 segs_out;
 	__u8 is_mptcp : 1;
+};
+
+struct sk_buff {
+	int skb_iif;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned char *head;
+};
+
+/* What a kernel calls the sorts of memory that a message can lie in: it is asked for the numbers.
+ */
+enum iter_type {
+	ITER_IOVEC,
+	ITER_KVEC,
+	ITER_UBUF,
+};
+
+/* Of the union of pointers one is read, and what it is goes by the type. */
+struct iov_iter {
+	__u8 iter_type;
+	unsigned long iov_offset;
+	unsigned long count;
+	const struct iovec *kvec;
 };
 
 struct msghdr {
 	void *msg_name;
 	int msg_namelen;
+	struct iov_iter msg_iter;
+};
+
+struct inet_cork {
+	struct dst_entry *dst;
+};
+
+struct inet_cork_full {
+	struct inet_cork base;
+};
+
+struct inet_sock {
+	unsigned long inet_flags;
+	struct inet_cork_full cork;
+};
+
+struct packet_sock {
+	__be16 num;
+};
+
+struct flowi_uli_ports {
+	__be16 dport;
+};
+
+union flowi_uli {
+	struct flowi_uli_ports ports;
+};
+
+struct flowi4 {
+	__be32 daddr;
+	union flowi_uli uli;
+};
+
+/* Multipath TCP. */
+
+struct mptcp_subflow_context {
+	struct sock *conn;
+};
+
+struct mptcp_sock {
+	struct sock *first;
+};
+
+/* Modules. */
+
+struct module {
+	char name[56];
+};
+
+/* Iterators. */
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct file *file;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key;
+	void *value;
 };
 
 #pragma clang attribute pop

@@ -30,6 +30,13 @@ static __always_inline bool is_loopback_address(const struct endpoint *remote)
 	return head == 0 && (tail == 0 || tail == bpf_cpu_to_be64(1));
 }
 
+/* What goes to this host by its very address, and is not asked for. */
+static __always_inline bool is_unwanted_loopback(const struct endpoint *remote)
+{
+	return !include_loopback && remote->flags & ENDPOINT_HAS_ADDRESS &&
+	       is_loopback_address(remote);
+}
+
 static __always_inline bool stays_here(const struct endpoint *remote, __u32 network_namespace)
 {
 	struct own_address own = { .network_namespace = network_namespace };

@@ -39,12 +39,26 @@ static __always_inline void count_loss(__u32 cause, __u64 bytes)
 	add_bytes(&loss->bytes, bytes);
 }
 
+static __always_inline __u64 wake_up_flags(void)
+{
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > wake_up_bytes)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+/* A module is being loaded: user space is woken, since what the module does begins at once. It
+ * looks for itself when it hears that something did not fit. */
+static __always_inline void report_module(struct module *module)
+{
+	struct module_record record = { .kind = EVENT_MODULE };
+
+	BPF_CORE_READ_STR_INTO(&record.name, module, name);
+	if (bpf_ringbuf_output(&events, &record, sizeof(record), BPF_RB_FORCE_WAKEUP))
+		count_loss(LOSS_RING_FULL, 0);
+}
+
 /* Sends a record; false if the ring had no room. */
 static __always_inline bool send_record(void *record, __u64 size)
 {
-	__u64 flags = BPF_RB_NO_WAKEUP;
-
-	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > wake_up_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
-	return bpf_ringbuf_output(&events, record, size, flags) == 0;
+	return bpf_ringbuf_output(&events, record, size, wake_up_flags()) == 0;
 }

@@ -11,7 +11,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
 	__type(key, struct process_key);
-	__type(value, __u8);
+	__type(value, struct known_process);
 } known_processes SEC(".maps");
 
 static __always_inline void read_executable(struct scratch *scratch, __u32 slot, struct file *file)
@@ -32,13 +32,18 @@ static __always_inline void read_executable(struct scratch *scratch, __u32 slot,
 		record->flags |= IMAGE_EXE_DELETED;
 }
 
-static __always_inline void read_arguments(struct scratch *scratch, struct mm_struct *mm)
+static __always_inline void read_arguments(struct scratch *scratch, struct task_struct *task,
+					   struct mm_struct *mm)
 {
 	struct process_record *record = &scratch->process;
 	unsigned long start = BPF_CORE_READ(mm, arg_start);
 	unsigned long length = BPF_CORE_READ(mm, arg_end) - start;
 	__u64 cursor = scratch->cursor;
 
+	if (task != current_task()) {
+		record->flags |= IMAGE_ARGV_ELSEWHERE;
+		return;
+	}
 	keep_in_one_register(length);
 	keep_in_one_register(cursor);
 	if (length > ARGUMENTS_LENGTH) {
@@ -71,15 +76,14 @@ static __always_inline void read_image(struct scratch *scratch, __u32 slot,
 			record->flags |= IMAGE_DIRECTORY_TRUNCATED;
 	}
 	record->directory_end = scratch->cursor;
-	read_arguments(scratch, mm);
+	read_arguments(scratch, task, mm);
 	record->argv_end = scratch->cursor;
 }
 
 static __always_inline bool send_process(struct scratch *scratch, __u32 slot,
-					 const struct sender *sender)
+					 const struct sender *sender, struct task_struct *task)
 {
 	struct process_record *record = &scratch->process;
-	struct task_struct *task = current_task();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	__u64 size;
 
@@ -106,31 +110,63 @@ static __always_inline bool send_process(struct scratch *scratch, __u32 slot,
 	return send_record(record, size);
 }
 
-/* Sends what is known of the running process unless it was sent before. */
-static __always_inline void announce_process(const struct sender *sender)
+/* Sends what is known of a process. */
+static __always_inline bool announce_process(const struct sender *sender, struct task_struct *task)
 {
-	struct process_key key = sender->process;
 	struct scratch *scratch;
-	__u8 known = 1;
-	__u32 slot;
+	bool is_sent;
+	__u32 slot = take_slot();
 
-	if (sender->flags & SENDER_KERNEL_SOCKET || bpf_map_lookup_elem(&known_processes, &key))
-		return;
-	slot = take_slot();
 	scratch = bpf_map_lookup_elem(&scratch_slots, &slot);
 	if (!scratch)
-		return;
-	if (send_process(scratch, slot, sender))
-		bpf_map_update_elem(&known_processes, &key, &known, BPF_ANY);
+		return false;
+	is_sent = send_process(scratch, slot, sender, task);
 	give_slot_back(slot);
+	return is_sent;
 }
 
-/* Makes sure that user space knows the sender, before it hears what was sent. */
+static __always_inline bool announce_cgroups(const struct sender *sender,
+					     const struct socket_owner *owner,
+					     struct task_struct *task)
+{
+	if (!announce_cgroup(owner->cgroup, sender->socket_cgroup_id))
+		return false;
+	if (sender->cgroup_id == sender->socket_cgroup_id || !sender->cgroup_id)
+		return true;
+	return announce_cgroup(task_cgroup(task, ACCESS_CGROUP), sender->cgroup_id);
+}
+
+/*
+ * Makes sure that user space knows the sender, before it hears what was sent. As a rule it does,
+ * and that costs one look.
+ */
+static __always_inline void announce_sender_of_task(const struct sender *sender,
+						    const struct socket_owner *owner,
+						    struct task_struct *task)
+{
+	struct process_key key = sender->process;
+	struct known_process now = {
+		.cgroup_id = sender->cgroup_id,
+		.socket_cgroup_id = sender->socket_cgroup_id,
+	};
+	struct known_process *known;
+
+	if (sender->flags & SENDER_KERNEL_SOCKET) {
+		announce_cgroups(sender, owner, task);
+		return;
+	}
+	known = bpf_map_lookup_elem(&known_processes, &key);
+	if (known && known->cgroup_id == now.cgroup_id &&
+	    known->socket_cgroup_id == now.socket_cgroup_id)
+		return;
+	/* What could not be sent is tried again at the next attempt. */
+	if (!announce_cgroups(sender, owner, task) || (!known && !announce_process(sender, task)))
+		return;
+	bpf_map_update_elem(&known_processes, &key, &now, BPF_ANY);
+}
+
 static __always_inline void announce_sender(const struct sender *sender,
 					    const struct socket_owner *owner)
 {
-	announce_cgroup(owner->cgroup, sender->socket_cgroup_id);
-	if (sender->cgroup_id != sender->socket_cgroup_id && sender->cgroup_id)
-		announce_cgroup(task_cgroup(current_task()), sender->cgroup_id);
-	announce_process(sender);
+	announce_sender_of_task(sender, owner, current_task());
 }

@@ -8,9 +8,8 @@
  */
 #pragma once
 
-/* More than the tasks that can be between taking and giving back on any machine of sensible size.
- */
-#define SCRATCH_SLOTS 64
+/* What take_slot() returns instead of a slot: no table has an element of this number. */
+#define NO_SLOT 0xffffffff
 
 /* Slots that are tried before giving up. */
 #define SCRATCH_TRIES 4
@@ -33,7 +32,7 @@ struct scratch {
 /* The slots. Never inserted into or deleted from. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SCRATCH_SLOTS);
+	__uint(max_entries, 64);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch_slots SEC(".maps");
@@ -41,12 +40,12 @@ struct {
 /* Slots that are taken: inserted by take_slot(), deleted by give_slot_back(), cannot overflow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SCRATCH_SLOTS);
+	__uint(max_entries, 64);
 	__type(key, __u32);
 	__type(value, __u8);
 } scratch_taken SEC(".maps");
 
-/* A slot of the caller's own, or SCRATCH_SLOTS if all that were tried are taken. */
+/* A slot of the caller's own, or NO_SLOT if all that were tried are taken. */
 static __always_inline __u32 take_slot(void)
 {
 	__u32 first = bpf_get_prandom_u32();
@@ -54,13 +53,13 @@ static __always_inline __u32 take_slot(void)
 
 #pragma unroll
 	for (int i = 0; i < SCRATCH_TRIES; i++) {
-		__u32 slot = (first + i) % SCRATCH_SLOTS;
+		__u32 slot = (first + i) % scratch_slot_count;
 
 		if (bpf_map_update_elem(&scratch_taken, &slot, &taken, BPF_NOEXIST) == 0)
 			return slot;
 	}
 	count_loss(LOSS_SCRATCH_FULL, 0);
-	return SCRATCH_SLOTS;
+	return NO_SLOT;
 }
 
 static __always_inline void give_slot_back(__u32 slot)

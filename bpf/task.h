@@ -10,42 +10,98 @@ static __always_inline struct task_struct *current_task(void)
 }
 
 /* Threads belong to the process of their leader, and so do the workers of io_uring. */
-static __always_inline void process_key_from_task(struct process_key *key, struct task_struct *task)
+static __always_inline void process_key_from_task(struct process_key *key, struct task_struct *task,
+						  enum access access)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = read_field(access, task, group_leader);
 
-	key->started_boot_ns = BPF_CORE_READ(leader, start_boottime);
-	key->exec_id = BPF_CORE_READ(leader, self_exec_id);
-	key->pid = BPF_CORE_READ(task, tgid);
+	key->started_boot_ns = read_field(access, leader, start_boottime);
+	key->exec_id = read_field(access, leader, self_exec_id);
+	key->pid = read_field(access, task, tgid);
 }
 
-static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
+static __always_inline struct cgroup *task_cgroup(struct task_struct *task, enum access access)
 {
-	return BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	struct css_set *cgroups = read_field(access, task, cgroups);
+
+	return read_field(access, cgroups, dfl_cgrp);
 }
 
-static __always_inline __u64 cgroup_id(struct cgroup *cgroup)
+static __always_inline __u64 cgroup_id(struct cgroup *cgroup, enum access access)
 {
-	return cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
+	struct kernfs_node *kn;
+
+	if (!cgroup)
+		return 0;
+	kn = read_field(access, cgroup, kn);
+	return read_field(access, kn, id);
 }
 
-/* Who sends: the running task, unless the socket is the kernel's own. */
-static __always_inline void sender_from_current(struct sender *sender,
-						const struct socket_owner *owner)
+static __always_inline void sender_add_task(struct sender *sender, struct task_struct *task,
+					    enum access access)
 {
-	struct task_struct *task = current_task();
+	const struct cred *cred;
 
-	sender->socket_uid = owner->uid;
-	sender->socket_cgroup_id = cgroup_id(owner->cgroup);
-	sender->network_namespace = owner->network_namespace;
-	if (owner->is_kernel) {
-		sender->flags = SENDER_KERNEL_SOCKET;
+	process_key_from_task(&sender->process, task, access);
+	/* The helpers for these are not to be had in cgroup_skb before 6.18. */
+	if (access == ACCESS_KPROBE) {
+		sender->uid = (__u32)bpf_get_current_uid_gid();
+		sender->cgroup_id = bpf_get_current_cgroup_id();
 		return;
 	}
-	process_key_from_task(&sender->process, task);
-	/* The helper for it is not to be had in cgroup_skb before 6.18. */
-	sender->uid = BPF_CORE_READ(task, cred, uid.val);
-	sender->cgroup_id = cgroup_id(task_cgroup(task));
+	cred = read_field(access, task, cred);
+	sender->uid = read_field(access, cred, uid.val);
+	sender->cgroup_id = cgroup_id(task_cgroup(task, access), access);
+}
+
+/* As a rule the socket is of the task's own cgroup, and that is known already. */
+static __always_inline void sender_add_typed_task(struct sender *sender, struct task_struct *task,
+						  const struct socket_owner *owner)
+{
+	sender_add_task(sender, task, ACCESS_TRAMPOLINE);
+	if (owner->cgroup == task_cgroup(task, ACCESS_TRAMPOLINE))
+		sender->socket_cgroup_id = sender->cgroup_id;
+	else
+		sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
+}
+
+/* What the socket says of the sender; false if that is all, since the socket is the kernel's own.
+ */
+static __always_inline bool sender_from_owner(struct sender *sender,
+					      const struct socket_owner *owner)
+{
+	sender->socket_uid = owner->uid;
+	sender->network_namespace = owner->network_namespace;
+	if (!owner->is_kernel)
+		return true;
+	sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
+	sender->flags = SENDER_KERNEL_SOCKET;
+	return false;
+}
+
+/* Who sends: the task, unless the socket is the kernel's own. */
+static __always_inline void
+sender_from_task(struct sender *sender, const struct socket_owner *owner, struct task_struct *task)
+{
+	if (!sender_from_owner(sender, owner))
+		return;
+	sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
+	sender_add_task(sender, task, ACCESS_CGROUP);
+}
+
+/* The same of the running task. */
+static __always_inline void
+sender_from_current(struct sender *sender, const struct socket_owner *owner, enum access access)
+{
+	if (!sender_from_owner(sender, owner))
+		return;
+	if (access == ACCESS_TRAMPOLINE && has_typed_task()) {
+		sender_add_typed_task(sender, bpf_get_current_task_btf(), owner);
+		return;
+	}
+	sender->socket_cgroup_id = cgroup_id(owner->cgroup, ACCESS_KPROBE);
+	sender_add_task(sender, current_task(),
+			access == ACCESS_TRAMPOLINE ? ACCESS_KPROBE : access);
 }
 
 static __always_inline __u32 task_pid_namespace(struct task_struct *task)

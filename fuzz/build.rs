@@ -17,7 +17,7 @@ fn main() {
     let mut build = cc::Build::new();
     build
         .compiler(env::var("CLANG").unwrap_or_else(|_| "clang".to_owned()))
-        .file("native/packet_headers.c")
+        .files(["native/packet_headers.c", "native/sent_payload.c"])
         .include("native")
         .include("../bpf")
         .define(&format!("__TARGET_ARCH_{architecture}"), None)

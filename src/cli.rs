@@ -6,8 +6,9 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        dump::DumpArgs, explain::ExplainArgs, import::ImportArgs, observe::ObserveArgs,
-        prune::PruneArgs, report::ReportArgs, status::StatusArgs,
+        doctor::DoctorArgs, dump::DumpArgs, explain::ExplainArgs, import::ImportArgs,
+        make_canary::MakeCanaryArgs, observe::ObserveArgs, prune::PruneArgs, report::ReportArgs,
+        status::StatusArgs,
     },
     model,
 };
@@ -90,6 +91,8 @@ pub enum Command {
     Observe(ObserveArgs),
     /// Show the observer's health, what was covered and what was lost
     Status(StatusArgs),
+    /// Prove on this host that each kind of flow is seen
+    Doctor(DoctorArgs),
     /// Show what each application talks to
     Report(ReportArgs),
     /// Show the observations behind an application or a flow
@@ -100,6 +103,9 @@ pub enum Command {
     Import(ImportArgs),
     /// Apply retention now
     Prune(PruneArgs),
+    /// Make one flow where nothing can leave the machine
+    #[command(hide = true)]
+    MakeCanary(MakeCanaryArgs),
 }
 
 /// Reads a duration for clap.

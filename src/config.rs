@@ -30,6 +30,12 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// It names an account that this host does not have.
+    #[error("`[service]` names user `{user}`, whom `/etc/passwd` does not have")]
+    UnknownUser {
+        /// The name.
+        user: String,
+    },
     /// What it says makes no sense.
     #[error("{}:{line}: {}{reason}", path.display(), key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
     Invalid {
@@ -54,6 +60,16 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What `prune` and the observer keep.
     pub retention: RetentionConfig,
+    /// How the observer runs as a service.
+    pub service: ServiceConfig,
+}
+
+/// `[service]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The account that an observer that was started as root becomes once its hooks are on.
+    pub user: Option<String>,
 }
 
 /// `[observe]`.
@@ -69,6 +85,8 @@ pub struct ObserveConfig {
     /// How often flows are written.
     #[serde(deserialize_with = "flush_every")]
     pub flush_every: Option<Duration>,
+    /// Whether canary flows prove at the start that flows are seen.
+    pub self_check: Option<bool>,
 }
 
 /// Which set of kernel hooks is asked for.
@@ -77,6 +95,8 @@ pub struct ObserveConfig {
 pub enum BackendChoice {
     /// The first that works.
     Auto,
+    /// Trampolines.
+    Fexit,
     /// Kprobes.
     Kprobe,
     /// Cgroup hooks.
@@ -93,12 +113,33 @@ pub struct LimitsConfig {
     /// Open connections that the kernel side follows.
     #[serde(deserialize_with = "table_size")]
     pub connections: Option<u32>,
+    /// Threads that are inside a connect call at the same time.
+    #[serde(deserialize_with = "table_size")]
+    pub connecting: Option<u32>,
     /// Datagram contacts that the kernel side keeps between two drains.
     #[serde(deserialize_with = "table_size")]
     pub datagram_contacts: Option<u32>,
-    /// Process images that are remembered.
+    /// Process images that the kernel side remembers.
     #[serde(deserialize_with = "table_size")]
     pub known_processes: Option<u32>,
+    /// Exchanges of datagrams of which it is remembered who began.
+    #[serde(deserialize_with = "table_size")]
+    pub conversations: Option<u32>,
+    /// Cgroups that the kernel side remembers.
+    #[serde(deserialize_with = "table_size")]
+    pub known_cgroups: Option<u32>,
+    /// Addresses of this host and its containers that the kernel side knows.
+    #[serde(deserialize_with = "table_size")]
+    pub own_addresses: Option<u32>,
+    /// Tasks that are being identified at the same time.
+    #[serde(deserialize_with = "few")]
+    pub identifying: Option<u32>,
+    /// Sums that are held in memory between two flushes.
+    #[serde(deserialize_with = "table_size")]
+    pub contacts: Option<u32>,
+    /// Flows that wait in memory for a database that cannot be written.
+    #[serde(deserialize_with = "table_size")]
+    pub waiting_flows: Option<u32>,
 }
 
 /// `[retention]`.
@@ -199,11 +240,24 @@ fn ring_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>,
 
 fn table_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     const MOST: u32 = 16 * 1024 * 1024;
-    let size = u32::deserialize(deserializer)?;
-    if size == 0 || size > MOST {
+    number_up_to(MOST, deserializer)
+}
+
+/// Each of these takes nine kilobytes.
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    const MOST: u32 = 4_096;
+    number_up_to(MOST, deserializer)
+}
+
+fn number_up_to<'de, D: Deserializer<'de>>(
+    most: u32,
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    if number == 0 || number > most {
         return Err(de::Error::custom(format!(
-            "{size} is not between 1 and {MOST}"
+            "{number} is not between 1 and {most}"
         )));
     }
-    Ok(Some(size))
+    Ok(Some(number))
 }

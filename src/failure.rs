@@ -5,8 +5,14 @@ use std::{io, io::Write, process::ExitCode};
 use anstyle::{AnsiColor, Style};
 
 use crate::{
-    commands::error::CommandError, config::ConfigError, daemon::DaemonError, exchange::LineError,
-    model::TimeError, report::visible, store::StoreError,
+    canary::LabError,
+    commands::{doctor::DoctorError, error::CommandError},
+    config::ConfigError,
+    daemon::DaemonError,
+    exchange::LineError,
+    model::TimeError,
+    report::visible,
+    store::StoreError,
 };
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -116,6 +122,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<DaemonError>() {
         return error.hint();
     }
+    if let Some(error) = cause.downcast_ref::<DoctorError>() {
+        return doctor_hint(error);
+    }
     if let Some(error) = cause.downcast_ref::<CommandError>() {
         return command_hint(error).map(str::to_owned);
     }
@@ -132,10 +141,37 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     io_hint(error.kind()).map(str::to_owned)
 }
 
+fn doctor_hint(error: &DoctorError) -> Option<String> {
+    match error {
+        DoctorError::Watch(error) => error.hint(),
+        DoctorError::Lab(LabError::Namespace(_)) => Some(
+            "network namespaces need CAP_SYS_ADMIN: run it as root, on the host itself".to_owned(),
+        ),
+        DoctorError::Lab(LabError::Network(_)) => Some(
+            "the program `ip` (package iproute2) and the kernel's veth devices are needed"
+                .to_owned(),
+        ),
+        DoctorError::Lab(LabError::Setting { .. }) => {
+            Some("`/proc/sys` must be writable, as it is on the host itself".to_owned())
+        }
+        DoctorError::Lab(LabError::NotIsolated(_) | LabError::Peer(_)) => {
+            Some("`doctor --quick` needs less than all kinds of flow do".to_owned())
+        }
+        DoctorError::Program(_) => Some("`/proc` must be mounted".to_owned()),
+        DoctorError::NoObserver(_) => Some(
+            "start `egress-baseline observe` on that database first, or leave `--record` out"
+                .to_owned(),
+        ),
+    }
+}
+
 fn config_hint(error: &ConfigError) -> String {
     match error {
         ConfigError::Unreadable { .. } => {
             "name a file that can be read with `--config`, or leave the option out".to_owned()
+        }
+        ConfigError::UnknownUser { .. } => {
+            "make that account, or leave `user` out: `docs/service.md` says how".to_owned()
         }
         ConfigError::Invalid { .. } => {
             "correct that line; `docs/configuration.md` lists the settings".to_owned()

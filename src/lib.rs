@@ -16,5 +16,6 @@ pub mod identity;
 pub mod mapping;
 pub mod model;
 pub mod pipeline;
+pub mod proof;
 pub mod report;
 pub mod store;

@@ -25,7 +25,7 @@ enum Imports {
 use Imports::{Anything, Only};
 
 /// Stages know the vocabulary and nobody else; they meet in the modules that may import anything.
-const MODULES: [(&str, Imports); 20] = [
+const MODULES: [(&str, Imports); 21] = [
     ("model", Only(&[])),
     ("allowlist", Only(&["model"])),
     ("analyze", Only(&["model"])),
@@ -40,6 +40,8 @@ const MODULES: [(&str, Imports); 20] = [
     ("store", Only(&["model"])),
     // Takes facts as values: `identity::facts` reads files and is not for it.
     ("pipeline", Only(&["model", "identity", "naming"])),
+    // What was made beside what was recorded; who records is not its business.
+    ("proof", Only(&["canary", "model"])),
     ("mapping", Only(&["identity", "store"])),
     ("cli", Anything),
     ("commands", Anything),

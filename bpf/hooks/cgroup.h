@@ -65,3 +65,13 @@ int cgroup_skb_egress(struct __sk_buff *skb)
 		report_egress(skb, sk);
 	return VERDICT_ALLOW;
 }
+
+SEC("?cgroup_skb/ingress")
+int cgroup_skb_ingress(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+
+	if (sk)
+		report_ingress(skb, sk);
+	return VERDICT_ALLOW;
+}

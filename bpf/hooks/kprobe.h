@@ -45,8 +45,8 @@ int BPF_KPROBE(kprobe_udp_sendmsg, struct sock *sk, struct msghdr *message, unsi
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message4(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message4(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -55,8 +55,8 @@ int BPF_KPROBE(kprobe_udpv6_sendmsg, struct sock *sk, struct msghdr *message, un
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message6(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message6(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -66,8 +66,8 @@ int BPF_KPROBE(kprobe_ping_v4_sendmsg, struct sock *sk, struct msghdr *message,
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message4(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message4(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -77,8 +77,8 @@ int BPF_KPROBE(kprobe_ping_v6_sendmsg, struct sock *sk, struct msghdr *message,
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message6(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message6(&remote, sk, message, ACCESS_KPROBE))
+		report_send(sk, &remote, length, 0, ACCESS_KPROBE);
 	return 0;
 }
 
@@ -87,8 +87,8 @@ int BPF_KPROBE(kprobe_raw_sendmsg, struct sock *sk, struct msghdr *message, unsi
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message4(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message4(&remote, sk, message, ACCESS_KPROBE))
+		report_raw(sk, &remote, message, length);
 	return 0;
 }
 
@@ -97,8 +97,8 @@ int BPF_KPROBE(kprobe_rawv6_sendmsg, struct sock *sk, struct msghdr *message, un
 {
 	struct endpoint remote = {};
 
-	if (endpoint_from_message6(&remote, sk, message))
-		report_send(sk, &remote, length);
+	if (endpoint_from_message6(&remote, sk, message, ACCESS_KPROBE))
+		report_raw(sk, &remote, message, length);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ SEC("?kprobe/packet_sendmsg")
 int BPF_KPROBE(kprobe_packet_sendmsg, struct socket *socket, struct msghdr *message,
 	       unsigned long length)
 {
-	report_frame_sent(BPF_CORE_READ(socket, sk), length);
+	report_frame(BPF_CORE_READ(socket, sk), message, length);
 	return 0;
 }
 
@@ -115,6 +115,23 @@ SEC("?kprobe/packet_sendmsg_spkt")
 int BPF_KPROBE(kprobe_packet_sendmsg_spkt, struct socket *socket, struct msghdr *message,
 	       unsigned long length)
 {
-	report_frame_sent(BPF_CORE_READ(socket, sk), length);
+	report_frame(BPF_CORE_READ(socket, sk), message, length);
+	return 0;
+}
+
+/* Kernels that lack it hand pages over to udp_sendmsg. */
+SEC("?kprobe/ip_append_page")
+int BPF_KPROBE(kprobe_ip_append_page, struct sock *sk, struct flowi4 *flow, void *page, int offset,
+	       unsigned long size)
+{
+	report_page(sk, flow, size);
+	return 0;
+}
+
+/* For kernels that refuse the trampoline of the same name. */
+SEC("?kprobe/__udp_enqueue_schedule_skb")
+int BPF_KPROBE(kprobe_udp_enqueue, struct sock *sk, struct sk_buff *skb)
+{
+	report_queued(sk, skb, ACCESS_KPROBE);
 	return 0;
 }

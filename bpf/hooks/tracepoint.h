@@ -5,8 +5,12 @@
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tracepoint_inet_sock_set_state, struct sock *sk, int before, int after)
 {
-	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
+	__u16 protocol = sk->sk_protocol;
+
+	if (protocol == IPPROTO_TCP && !is_passing_state(after))
 		report_state(sk, after);
+	else if (protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP)
+		report_association_state(sk, protocol, after);
 	return 0;
 }
 

@@ -107,6 +107,7 @@ fn assert_report_is_harmless(database: &Path) {
             period: stored.period,
             losses: stored.losses,
             flows: stored.flows,
+            self_check: None,
             is_running: false,
         })
         .collect();

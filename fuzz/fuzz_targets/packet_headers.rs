@@ -1,28 +1,34 @@
-//! The kernel side's reader of outgoing packets beside an independent one.
+//! The kernel side's reader of packets beside an independent one.
 //!
-//! The first byte's lowest bit picks IPv6; the rest is the packet. What etherparse takes for a whole
-//! packet, both must read alike; of anything else only what lies within it may be read.
+//! Two bits of the first byte pick IPv6 and the direction; the rest is the packet. What etherparse
+//! takes for a packet, both must read alike; of anything else only what lies within it may be read.
 #![no_main]
 
-use harness::{Bytes, reader};
+use harness::{
+    Bytes,
+    reader::{self, IPV4, IPV6},
+};
 use libfuzzer_sys::fuzz_target;
-
-/// Counted by their chunks and packets, not by their bytes.
-const ASSOCIATIONS: [u8; 2] = [33, 132];
 
 fuzz_target!(|input: &[u8]| {
     let mut input = Bytes(input);
-    let is_version_6 = input.byte() & 1 == 1;
+    let choice = input.byte();
+    let is_incoming = choice & 2 != 0;
+    let (ethernet_type, shortest) = if choice & 1 != 0 {
+        (IPV6, 40)
+    } else {
+        (IPV4, 20)
+    };
     let packet = input.0;
-    let Some(mut seen) = reader::outgoing(packet, is_version_6) else {
-        assert!(packet.len() < if is_version_6 { 40 } else { 20 });
+    let Some(mut seen) = reader::packet(packet, ethernet_type, is_incoming) else {
+        assert!(packet.len() < shortest);
         return;
     };
     assert!(seen.has_address);
-    let Some(expected) = reader::expected(packet, is_version_6) else {
+    let Some((expected, is_whole)) = reader::expected(packet, ethernet_type, is_incoming) else {
         return;
     };
-    if ASSOCIATIONS.contains(&seen.protocol) {
+    if !is_whole {
         seen.payload_bytes = expected.payload_bytes;
     }
     assert_eq!(seen, expected);

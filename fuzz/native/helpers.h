@@ -84,8 +84,10 @@ static long bpf_skb_load_bytes(const void *skb, __u32 offset, void *into, __u32 
 #define READ_2(from, one, two) READ_FIELD(READ_FIELD(from, one), two)
 #define PICK_READ(one, two, name, ...) name
 #define BPF_CORE_READ(from, ...) PICK_READ(__VA_ARGS__, READ_2, READ_1, )(from, __VA_ARGS__)
+#define BPF_CORE_READ_BITFIELD(from, field) ((from)->field)
 #define BPF_CORE_READ_BITFIELD_PROBED(from, field) ((from)->field)
-#define bpf_core_field_exists(field) 1
+/* Types are those of kernel.h itself, and no other kernel's. */
+#define bpf_core_field_exists(field) 0
 #define bpf_core_enum_value_exists(type, value) 1
 #define bpf_core_enum_value(type, value) (value)
 #define bpf_core_type_exists(type) 1

@@ -94,7 +94,7 @@ pub(super) enum PeerRole {
 pub struct Expected {
     /// The protocol.
     pub protocol: Protocol,
-    /// The destination address; none if it is only in the payload.
+    /// The destination address; none if it is not IP.
     pub address: Option<IpAddr>,
     /// The destination port, if the protocol has ports.
     pub port: Option<u16>,
@@ -260,7 +260,7 @@ impl Kind {
         Self { scope, ..self }
     }
 
-    pub(super) fn in_payload_only(self) -> Self {
+    pub(super) fn without_address(self) -> Self {
         Self {
             shows_address: false,
             ..self
@@ -270,6 +270,16 @@ impl Kind {
     /// The port that is this kind's own.
     pub fn port(&self) -> u16 {
         self.target.port
+    }
+
+    /// Whether both ends must have TCP Fast Open switched on for it.
+    pub(super) fn needs_fast_open(&self) -> bool {
+        self.name.starts_with("tcp-fastopen")
+    }
+
+    /// Whether its maker waits until the peer has written first.
+    pub(super) fn is_begun_by_peer(&self) -> bool {
+        matches!(self.peer, PeerRole::WritesFirst | PeerRole::ConnectsFirst)
     }
 
     /// What must be recorded of it, where flows of its scope are recorded.

@@ -10,7 +10,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
         linux::fs::MetadataExt,
@@ -24,6 +24,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 
 use super::{
     isolation::{Isolation, NotIsolated},
+    kind::{Group, Kind, kinds},
     peer::Peer,
 };
 
@@ -39,7 +40,7 @@ pub const PEER_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
 pub const OPEN_PORT: u16 = 20_777;
 
 /// Packets for it reach the peer, which drops them.
-pub(super) const SILENT4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
+pub const SILENT4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
 pub(super) const SILENT6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 3);
 /// A packet filter refuses it, if the laboratory has one.
 pub(super) const FIREWALLED4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);
@@ -85,48 +86,113 @@ pub enum LabError {
     Peer(String),
 }
 
+/// How the ends of the cable come to know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Neighbours {
+    /// They ask, as on any network.
+    Discovered,
+    /// They are told.
+    Known,
+}
+
+impl Neighbours {
+    /// What `ip -batch` reads to tell `device` that `addresses` are at `mac`. A device that asks
+    /// nobody (`arp off`) joins no groups to be asked in either.
+    fn told(self, device: &str, mac: &str, addresses: [IpAddr; 2]) -> String {
+        match self {
+            Self::Discovered => String::new(),
+            Self::Known => {
+                let [four, six] = addresses.map(|address| {
+                    format!("neighbour add {address} lladdr {mac} dev {device} nud permanent\n")
+                });
+                format!("{four}{six}")
+            }
+        }
+    }
+
+    /// The word for it in `ip link set`.
+    fn arp(self) -> &'static str {
+        match self {
+            Self::Discovered => "on",
+            Self::Known => "off",
+        }
+    }
+}
+
 /// A maker's namespace, and a peer behind a cable that answers as the kinds need it.
 #[derive(Debug)]
 pub struct Lab {
     maker: OwnedFd,
-    _peer: Peer,
+    peer: OwnedFd,
+    _service: Peer,
 }
 
 impl Lab {
-    /// Builds one; needs root and the program `ip`.
+    /// Builds one for all kinds; needs root and the program `ip`.
     pub fn build() -> Result<Self, LabError> {
+        Self::build_with(&kinds().iter().collect::<Vec<_>>(), Neighbours::Discovered)
+    }
+
+    /// Builds one for the kinds that wait for no first word: its peer says nothing by itself, and
+    /// nothing else is sent.
+    pub fn build_quiet() -> Result<Self, LabError> {
+        let quiet: Vec<_> = kinds()
+            .iter()
+            .filter(|kind| !kind.is_begun_by_peer())
+            .collect();
+        Self::build_with(&quiet, Neighbours::Known)
+    }
+
+    /// Builds one for some kinds: what only others need is neither opened nor set, nor asked of the
+    /// kernel, which might load a module for it.
+    ///
+    /// The ends of its cable know each other, so that the kernel has nothing to send by itself: an
+    /// observer that runs anyway sees canaries and no more.
+    pub fn build_for(kinds: &[&'static Kind]) -> Result<Self, LabError> {
+        Self::build_with(kinds, Neighbours::Known)
+    }
+
+    fn build_with(kinds: &[&'static Kind], neighbours: Neighbours) -> Result<Self, LabError> {
+        let has = |group| kinds.iter().any(|kind| kind.group == group);
+        let has_fast_open = kinds.iter().any(|kind| kind.needs_fast_open());
         let maker = new_namespace()?;
         let peer = new_namespace()?;
         let peer_path = format!("/proc/{}/fd/{}", std::process::id(), peer.as_raw_fd());
         within(&maker, || {
-            set("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;
-            configure(&maker_network(&peer_path))?;
-            install_packet_filter();
+            if has(Group::Ping) {
+                set("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;
+            }
+            configure(&maker_network(&peer_path, neighbours))?;
+            if has(Group::Firewall) {
+                install_packet_filter();
+            }
             Ok(())
         })?;
-        within(&peer, || configure(&peer_network()))?;
+        within(&peer, || configure(&peer_network(neighbours)))?;
         for namespace in [&maker, &peer] {
             within(namespace, || {
-                set("/proc/sys/net/ipv4/tcp_fastopen", "3")?;
+                if has_fast_open {
+                    set("/proc/sys/net/ipv4/tcp_fastopen", "3")?;
+                }
                 Isolation::prove().map(drop).map_err(LabError::from)
             })?;
         }
-        let service = Peer::start(&peer)?;
+        let service = Peer::start(&peer, kinds)?;
         Ok(Self {
             maker,
-            _peer: service,
+            peer,
+            _service: service,
         })
     }
 
     /// Makes `command` start in the maker's namespace.
     pub fn place(&self, command: &mut Command) -> io::Result<()> {
-        let namespace = self.maker.try_clone()?;
-        // SAFETY: between fork and exec the closure makes one system call and touches no memory
-        // but its own.
-        unsafe {
-            command.pre_exec(move || Ok(enter(&namespace)?));
-        }
-        Ok(())
+        place(&self.maker, command)
+    }
+
+    /// Makes `command` start in the peer's namespace.
+    pub fn place_at_peer(&self, command: &mut Command) -> io::Result<()> {
+        place(&self.peer, command)
     }
 
     /// Runs `work` on a thread in the maker's namespace, with the proof that it is isolated.
@@ -137,10 +203,28 @@ impl Lab {
         within(&self.maker, || Ok(work(&Isolation::prove()?)))
     }
 
+    /// Runs `work` on a thread in the peer's namespace, with the proof that it is isolated.
+    pub fn run_beside<T: Send>(
+        &self,
+        work: impl FnOnce(&Isolation) -> T + Send,
+    ) -> Result<T, LabError> {
+        within(&self.peer, || Ok(work(&Isolation::prove()?)))
+    }
+
     /// Inode of the maker's network namespace.
     pub fn namespace_inode(&self) -> io::Result<u64> {
         Ok(File::from(self.maker.try_clone()?).metadata()?.st_ino())
     }
+}
+
+fn place(namespace: &OwnedFd, command: &mut Command) -> io::Result<()> {
+    let namespace = namespace.try_clone()?;
+    // SAFETY: between fork and exec the closure makes one system call and touches no memory but its
+    // own.
+    unsafe {
+        command.pre_exec(move || Ok(enter(&namespace)?));
+    }
+    Ok(())
 }
 
 fn enter(namespace: &OwnedFd) -> rustix::io::Result<()> {
@@ -183,14 +267,20 @@ fn text_of_mac(mac: [u8; 6]) -> String {
 }
 
 /// What `ip -batch` reads in the maker's namespace.
-fn maker_network(peer_namespace: &str) -> String {
+fn maker_network(peer_namespace: &str, neighbours: Neighbours) -> String {
     let (own, other) = (text_of_mac(MAKER_MAC), text_of_mac(PEER_MAC));
+    let peers = [PEER_ADDRESS4.into(), PEER_ADDRESS6.into()];
+    let (arp, known) = (
+        neighbours.arp(),
+        neighbours.told(MAKER_DEVICE, &other, peers),
+    );
     // No link-local addresses and no duplicate address detection: the kernel then sends nothing by
     // itself, and addresses can be used at once.
     format!(
         "link set lo up
 link add {MAKER_DEVICE} address {own} type veth peer name {PEER_DEVICE} address {other} netns {peer_namespace}
 link set {MAKER_DEVICE} addrgenmode none
+link set {MAKER_DEVICE} arp {arp}
 link set {MAKER_DEVICE} up
 address add {MAKER_ADDRESS4}/24 broadcast {BROADCAST4} dev {MAKER_DEVICE}
 address add {MAKER_ADDRESS6}/64 dev {MAKER_DEVICE} nodad
@@ -203,18 +293,22 @@ route add blackhole {BLACKHOLE4}/32
 route add blackhole {BLACKHOLE6}/128
 route add prohibit {PROHIBITED4}/32
 route add prohibit {PROHIBITED6}/128
-"
+{known}"
     )
 }
 
-fn peer_network() -> String {
+fn peer_network(neighbours: Neighbours) -> String {
+    let makers = [MAKER_ADDRESS4.into(), MAKER_ADDRESS6.into()];
+    let known = neighbours.told(PEER_DEVICE, &text_of_mac(MAKER_MAC), makers);
+    let arp = neighbours.arp();
     format!(
         "link set lo up
 link set {PEER_DEVICE} addrgenmode none
+link set {PEER_DEVICE} arp {arp}
 link set {PEER_DEVICE} up
 address add {PEER_ADDRESS4}/24 broadcast {BROADCAST4} dev {PEER_DEVICE}
 address add {PEER_ADDRESS6}/64 dev {PEER_DEVICE} nodad
-"
+{known}"
     )
 }
 

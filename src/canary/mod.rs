@@ -3,11 +3,14 @@
 //! Every flow is made inside a network namespace that leads nowhere: [`Lab`] builds one, and
 //! [`Isolation`] is the proof, without which nothing here sends.
 
+mod apart;
+mod available;
 mod icmp;
 mod isolation;
 mod kind;
 mod lab;
 mod local;
+mod multipath;
 mod other;
 mod packet;
 mod peer;
@@ -18,8 +21,11 @@ mod tcp;
 mod udp;
 mod udp_paths;
 
+pub use apart::{await_child, fork_and_run, with_own_mounts};
+pub use available::lacking_module;
 pub use isolation::{Isolation, NotIsolated};
 pub use kind::{Expected, Group, Kind, Made, NotMade, Scope, kind_named, kinds};
 pub use lab::{
-    Lab, LabError, MAKER_ADDRESS4, MAKER_ADDRESS6, OPEN_PORT, PEER_ADDRESS4, PEER_ADDRESS6,
+    Lab, LabError, MAKER_ADDRESS4, MAKER_ADDRESS6, OPEN_PORT, PEER_ADDRESS4, PEER_ADDRESS6, SILENT4,
 };
+pub use multipath::{connect_over_two_paths, offer_second_path, two_paths_target};

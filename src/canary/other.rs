@@ -35,9 +35,14 @@ pub(super) fn kinds() -> Vec<Kind> {
     vec![
         sctp("sctp4-connect", four, connect_sctp),
         sctp("sctp6-connect", six, connect_sctp),
+        sctp("sctp4-refused", four, refuse_sctp)
+            .peer(PeerRole::Absent)
+            .outcome(Outcome::Refused),
+        sctp("sctp4-connect-by-send", four, send_sctp_stream),
         sctp("sctp4-send", four, send_sctp).outcome(Outcome::Sent),
         dccp("dccp4", four),
         dccp("dccp6", six),
+        Kind::new("dccp4-refused", Group::Dccp, DCCP, four, refuse_dccp).outcome(Outcome::Refused),
         l2tp("l2tp-ip4", four),
         l2tp("l2tp-ip6", six),
     ]
@@ -56,6 +61,32 @@ fn connect_stream(target: Target, kind: i32, protocol: i32) -> Result<Made, NotM
     let socket = open(family_of(to), kind, protocol)?;
     connected(&socket, to).map_err(|errno| NotMade::broken("connect", errno))?;
     Ok(Made::attempts(1, 0).with_source_port(local_port(&socket)))
+}
+
+fn refuse_sctp(target: Target) -> Result<Made, NotMade> {
+    refuse_stream(target, libc::SOCK_STREAM, libc::IPPROTO_SCTP)
+}
+
+fn refuse_dccp(target: Target) -> Result<Made, NotMade> {
+    refuse_stream(target, libc::SOCK_DCCP, libc::IPPROTO_DCCP)
+}
+
+fn refuse_stream(target: Target, kind: i32, protocol: i32) -> Result<Made, NotMade> {
+    let to = target.socket_address();
+    let socket = open(family_of(to), kind, protocol)?;
+    match connected(&socket, to) {
+        Ok(()) => Err(NotMade::broken("connect in vain", "it succeeded")),
+        Err(errno) => Ok(Made::attempts(1, 0).failing_with(Some(errno.raw_os_error()))),
+    }
+}
+
+/// A stream that was never connected connects with its first message.
+fn send_sctp_stream(target: Target) -> Result<Made, NotMade> {
+    let to = target.socket_address();
+    let socket = open(family_of(to), libc::SOCK_STREAM, libc::IPPROTO_SCTP)?;
+    sendto(&socket, PAYLOAD, SendFlags::empty(), &to)
+        .map_err(|errno| NotMade::broken("sendto", errno))?;
+    Ok(Made::attempts(1, PAYLOAD.len() as u64).with_source_port(local_port(&socket)))
 }
 
 /// A one-to-many socket associates when it sends.

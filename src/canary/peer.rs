@@ -14,12 +14,12 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{ioctl_fionbio, read},
-    net::{SendFlags, accept, connect, listen, send, sendto},
+    net::{SendFlags, SocketFlags, accept_with, connect, listen, send, sendto},
 };
 
 use super::{
     isolation::Isolation,
-    kind::{NotMade, PeerRole, kinds},
+    kind::{Kind, NotMade, PeerRole},
     lab::{LabError, MAKER_ADDRESS4, OPEN_PORT, within},
     socket::{PAYLOAD, bound, open, stream_for},
 };
@@ -45,23 +45,24 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Opens every socket in `namespace`, then serves. Once this returns, all of them listen.
-    pub(super) fn start(namespace: &OwnedFd) -> Result<Self, LabError> {
+    pub(super) fn start(namespace: &OwnedFd, kinds: &[&'static Kind]) -> Result<Self, LabError> {
         let ends = within(namespace, || {
             Isolation::prove()?;
-            open_ends().map_err(|cause| LabError::Peer(cause.to_string()))
+            open_ends(kinds).map_err(|cause| LabError::Peer(cause.to_string()))
         })?;
         let inside = namespace
             .try_clone()
             .map_err(|cause| LabError::Peer(cause.to_string()))?;
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&stop);
+        let served = kinds.to_vec();
         let thread = thread::Builder::new()
             .name("canary-peer".into())
             .spawn(move || {
                 // A namespace that cannot be entered shows as kinds whose peer never writes.
                 drop(within(&inside, || {
                     Isolation::prove()?;
-                    serve(ends, &is_over);
+                    serve(ends, &served, &is_over);
                     Ok(())
                 }));
             })
@@ -97,12 +98,12 @@ impl End {
     }
 }
 
-fn open_ends() -> Result<Vec<End>, NotMade> {
+fn open_ends(kinds: &[&'static Kind]) -> Result<Vec<End>, NotMade> {
     let own = [
         (PeerRole::Accepts(libc::IPPROTO_TCP), OPEN_PORT),
         (PeerRole::Takes(libc::IPPROTO_UDP), OPEN_PORT),
     ];
-    let of_kinds = kinds().iter().map(|kind| (kind.peer, kind.port()));
+    let of_kinds = kinds.iter().map(|kind| (kind.peer, kind.port()));
     let mut ends = Vec::new();
     for (role, port) in own.into_iter().chain(of_kinds) {
         match open_end(role, port) {
@@ -137,7 +138,7 @@ fn open_end(role: PeerRole, port: u16) -> Result<Option<End>, NotMade> {
     Ok(Some(End::Listener(socket)))
 }
 
-fn serve(mut ends: Vec<End>, is_over: &AtomicBool) {
+fn serve(mut ends: Vec<End>, kinds: &[&'static Kind], is_over: &AtomicBool) {
     let mut buffer = vec![0_u8; 64 * 1_024];
     let mut last_round = Instant::now();
     while !is_over.load(Ordering::Relaxed) {
@@ -147,7 +148,7 @@ fn serve(mut ends: Vec<End>, is_over: &AtomicBool) {
             .collect();
         let count = poll(&mut fds, Some(&ROUND)).unwrap_or(0);
         if last_round.elapsed() >= Duration::from_nanos(ROUND.tv_nsec.cast_unsigned()) {
-            write_first();
+            write_first(kinds);
             last_round = Instant::now();
         }
         if count == 0 {
@@ -170,9 +171,9 @@ fn serve(mut ends: Vec<End>, is_over: &AtomicBool) {
 fn attend(end: &End, accepted: &mut Vec<End>, buffer: &mut [u8]) -> bool {
     match end {
         End::Listener(listener) => {
-            if let Ok(stream) = accept(listener)
-                && ioctl_fionbio(&stream, true).is_ok()
-            {
+            // A maker that is started meanwhile must not inherit it: it would never be closed.
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            if let Ok(stream) = accept_with(listener, flags) {
                 accepted.push(End::Stream(stream));
             }
             true
@@ -193,8 +194,8 @@ fn attend(end: &End, accepted: &mut Vec<End>, buffer: &mut [u8]) -> bool {
 }
 
 /// Writes to the makers that wait for a client; those that do not wait never notice.
-fn write_first() {
-    for kind in kinds() {
+fn write_first(kinds: &[&'static Kind]) {
+    for kind in kinds {
         let to = SocketAddr::new(IpAddr::V4(MAKER_ADDRESS4), kind.port());
         match kind.peer {
             PeerRole::WritesFirst => {

@@ -17,7 +17,6 @@ const EXPERIMENT: u8 = 253;
 
 pub(super) fn kinds() -> Vec<Kind> {
     let experiment = Protocol(Some(EXPERIMENT));
-    let own_header = Protocol(Some(255));
     let raw = |name, protocol, address: IpAddr, make| {
         Kind::new(name, Group::Raw, protocol, address, make)
     };
@@ -28,11 +27,11 @@ pub(super) fn kinds() -> Vec<Kind> {
         raw("raw4-icmp", Protocol::ICMP, four, send_raw_icmp),
         raw("raw4-no-route", experiment, NO_ROUTE4.into(), send_in_vain)
             .outcome(Outcome::Unreachable),
-        raw("raw4-own-header", own_header, four, send_own_header),
+        raw("raw4-own-header", Protocol::UDP, four, send_own_header),
         raw("raw6", experiment, six, send_raw),
         raw("raw6-connected", experiment, six, send_raw_connected),
         raw("raw6-icmp", Protocol::ICMPV6, six, send_raw_icmp),
-        raw("raw6-own-header", own_header, six, send_own_header),
+        raw("raw6-own-header", Protocol::UDP, six, send_own_header),
     ]
 }
 

@@ -186,6 +186,70 @@ pub(super) fn send_to_address<A: KernelAddress>(
     Ok(())
 }
 
+/// Sends one message that lies in memory in several parts.
+pub(super) fn send_parts_to_address<A: KernelAddress>(
+    socket: &OwnedFd,
+    parts: &[&[u8]],
+    address: &A,
+) -> io::Result<()> {
+    let mut buffers: Vec<libc::iovec> = parts
+        .iter()
+        .map(|part| libc::iovec {
+            iov_base: part.as_ptr().cast_mut().cast(),
+            iov_len: part.len(),
+        })
+        .collect();
+    // SAFETY: all-zero bytes are a valid `msghdr`.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = std::ptr::from_ref(address).cast_mut().cast();
+    message.msg_namelen = length_of::<A>();
+    message.msg_iov = buffers.as_mut_ptr();
+    message.msg_iovlen = buffers.len();
+    // SAFETY: the kernel only reads what a sent message points to, and all of it outlives the call.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, 0) };
+    if sent < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Subflows of a Multipath TCP connection that are established; [`NotMade::Lacking`] on kernels that
+/// do not tell.
+pub(super) fn established_subflows(socket: &OwnedFd) -> Result<usize, NotMade> {
+    const SOL_MPTCP: i32 = 284;
+    const MPTCP_TCPINFO: i32 = 2;
+    const ESTABLISHED: u8 = 1;
+    const HEAD: usize = 16;
+    /// Of each subflow's information, of which the state comes first.
+    const EACH: usize = 8;
+    const MOST: usize = 8;
+    let mut buffer = [0_u8; HEAD + EACH * MOST];
+    for (at, number) in [(0, HEAD), (12, EACH)] {
+        let number = u32::try_from(number).unwrap_or(0);
+        buffer[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+    }
+    let mut length = libc::socklen_t::try_from(buffer.len()).unwrap_or(0);
+    // SAFETY: the kernel writes at most `length` bytes, which the buffer has.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            SOL_MPTCP,
+            MPTCP_TCPINFO,
+            buffer.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        let cause = io::Error::last_os_error();
+        return Err(NotMade::Lacking(format!("ask for subflows: {cause}")));
+    }
+    let filled = usize::try_from(length).unwrap_or(0).min(buffer.len());
+    Ok(buffer[HEAD.min(filled)..filled]
+        .chunks_exact(EACH)
+        .filter(|subflow| subflow[0] == ESTABLISHED)
+        .count())
+}
+
 /// Binds to an address of any family.
 pub(super) fn bind_to_address<A: KernelAddress>(socket: &OwnedFd, address: &A) -> io::Result<()> {
     // SAFETY: the address is plain data, read only, and outlives the call.

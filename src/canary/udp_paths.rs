@@ -28,6 +28,7 @@ pub(super) fn kinds() -> Vec<Kind> {
         |name, make| Kind::new(name, Group::Udp, Protocol::UDP, PEER_ADDRESS6, make).peer(TAKES);
     vec![
         to4("udp4-sendfile", send_file),
+        to4("udp4-sendfile-pages", send_large_file),
         to4("udp4-splice", splice_pipe),
         to4("udp4-msg-more", send_in_two_calls),
         to4("udp4-gso", send_segments),
@@ -42,16 +43,25 @@ fn one(socket: &OwnedFd) -> Made {
 }
 
 fn send_file(target: Target) -> Result<Made, NotMade> {
+    send_file_of(PAYLOAD, target)
+}
+
+/// One call and one datagram, which the kernel takes page by page.
+fn send_large_file(target: Target) -> Result<Made, NotMade> {
+    send_file_of(&[b'.'; 3 * 4_096], target)
+}
+
+fn send_file_of(content: &[u8], target: Target) -> Result<Made, NotMade> {
     let socket = connect_datagram(target.socket_address())?;
     let memory = memfd_create("payload", MemfdFlags::CLOEXEC)
         .map_err(|errno| NotMade::broken("make a file in memory", errno))?;
     let mut file = File::from(memory);
-    file.write_all(PAYLOAD)
+    file.write_all(content)
         .map_err(|cause| NotMade::broken("fill a file in memory", cause))?;
     let mut offset = 0;
-    sendfile(&socket, &file, Some(&mut offset), PAYLOAD.len())
+    sendfile(&socket, &file, Some(&mut offset), content.len())
         .map_err(|errno| NotMade::broken("sendfile", errno))?;
-    Ok(one(&socket))
+    Ok(Made::attempts(1, content.len() as u64).with_source_port(local_port(&socket)))
 }
 
 fn splice_pipe(target: Target) -> Result<Made, NotMade> {

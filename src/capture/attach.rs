@@ -1,10 +1,12 @@
 //! Turns a backend on: whether it can be used is found out by trying, never by kernel version.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs::File,
     mem::MaybeUninit,
     os::fd::{AsRawFd, OwnedFd},
+    path::Path,
     sync::Mutex,
 };
 
@@ -16,8 +18,12 @@ use libbpf_rs::{
 };
 
 use super::{
-    Backend, CaptureError, Limits, Settings,
-    backend::{FRAME_TRACEPOINT, Hook, NO_RESULTS, Need, blind_spot},
+    Backend, CaptureError, Settings,
+    backend::{CONNECTIONS, Hook, NO_RESULTS, Need, OPEN_SOCKETS, TRACEPOINT, blind_spot},
+    error::NO_TABLE,
+    hooker::Hooker,
+    limits,
+    open::Iterators,
     requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
 };
@@ -25,11 +31,17 @@ use crate::model::{BackendFailure, BlindSpot};
 
 /// A backend that is on. Dropping it takes all hooks away.
 pub(super) struct Attached {
-    _links: Vec<Link>,
+    // Before the programs that it may hold: fields are dropped in this order.
+    hooker: Option<Hooker>,
+    /// Hooks of modules that are there and could not be attached.
+    missing: Vec<Hook>,
+    links: BTreeMap<&'static str, Link>,
+    pub(super) iterators: Iterators,
     pub(super) skeleton: EgressSkel<'static>,
     pub(super) backend: Backend,
     pub(super) failures: Vec<BackendFailure>,
     pub(super) blind_spots: Vec<BlindSpot>,
+    pub(super) kernel_bytes: u64,
     // The hooks of the cgroup backend are tied to it.
     _cgroup: Option<OwnedFd>,
 }
@@ -48,10 +60,12 @@ fn last_complaint() -> Option<String> {
     if let Some(verdict) = complaints.iter().find_map(|text| verifiers_verdict(text)) {
         return Some(verdict);
     }
+    // What follows only says that nothing could be loaded.
+    let is_about_table = |text: &&String| text.contains(NO_TABLE);
     let last = complaints
-        .into_iter()
-        .rev()
-        .find(|text| text.contains("failed"))?;
+        .iter()
+        .find(is_about_table)
+        .or_else(|| complaints.iter().rev().find(|text| text.contains("failed")))?;
     Some(last.trim_start_matches("libbpf: ").to_owned())
 }
 
@@ -75,12 +89,16 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
         if settings.backend.is_some_and(|wanted| wanted != backend) {
             continue;
         }
-        let attempt = turn_on(backend, settings, backend.result_hooks()).or_else(|reason| {
+        let attempt = turn_on(backend, settings, backend.trampolines()).or_else(|reason| {
             // A kernel without trampolines refuses these, and with one of them the whole object.
-            if backend.result_hooks().is_empty() {
+            if backend.trampolines().is_empty() {
                 return Err(reason);
             }
-            let mut attached = turn_on(backend, settings, &[])?;
+            let mut attached = turn_on(backend, settings, backend.instead_of_trampolines())?;
+            failures.push(BackendFailure {
+                backend: format!("{} with trampolines", backend.name()),
+                reason,
+            });
             attached
                 .blind_spots
                 .push(blind_spot(NO_RESULTS.0, NO_RESULTS.1));
@@ -107,10 +125,10 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
 fn turn_on(
     backend: Backend,
     settings: &Settings,
-    result_hooks: &[Hook],
+    further_hooks: &[Hook],
 ) -> Result<Attached, String> {
     let cgroup = match backend {
-        Backend::Kprobe => None,
+        Backend::Kprobe | Backend::Fexit => None,
         Backend::Cgroup => Some(open_cgroup_root()?),
     };
     // libbpf-rs wants the object to stay in its place while anything borrows from it, which is as
@@ -119,35 +137,48 @@ fn turn_on(
     let mut open = EgressSkelBuilder::default()
         .open(storage)
         .map_err(|error| reason("open the BPF object", &error))?;
-    configure(&mut open, settings).map_err(|error| reason("set the limits", &error))?;
+    configure(&mut open, backend, settings).map_err(|error| reason("set the limits", &error))?;
+    let kernel_bytes = limits::kernel_bytes(&open);
     let mut blind_spots = backend.blind_spots();
-    let mut hooks = available(backend.hooks(), &mut blind_spots);
-    hooks.extend_from_slice(result_hooks);
+    let mut hooks = available(&backend.hooks(), &mut blind_spots);
+    hooks.extend_from_slice(further_hooks);
     for mut program in open.open_object_mut().progs_mut() {
         let is_wanted = hooks
             .iter()
-            .any(|hook| program.name() == OsStr::new(hook.program));
+            .map(|hook| hook.program)
+            .chain([OPEN_SOCKETS, CONNECTIONS])
+            .any(|wanted| program.name() == OsStr::new(wanted));
         program.set_autoload(is_wanted);
     }
-    let skeleton = open
-        .load()
-        .map_err(|error| reason("load the BPF programs", &error))?;
-    let mut links = Vec::new();
+    let skeleton = open.load().map_err(|error| load_failure(backend, &error))?;
+    let mut links = BTreeMap::new();
     for hook in &hooks {
         match attach(&skeleton, hook, cgroup.as_ref()) {
-            Ok(link) => links.push(link),
-            Err(error) => match hook.need {
-                Need::All => return Err(attach_failure(backend, hook, &error)),
-                Need::OneKind(code, text) => blind_spots.push(blind_spot(code, text)),
+            Ok(link) => drop(links.insert(hook.program, link)),
+            Err(error) => match lost_without(hook) {
+                Ok(lost) => blind_spots.extend(lost.filter(|spot| !blind_spots.contains(spot))),
+                Err(()) => return Err(attach_failure(backend, hook, &error)),
             },
         }
     }
+    // What was said of functions that are not there.
+    drop(last_complaint());
+    let iterators =
+        Iterators::attach(&skeleton).map_err(|error| reason("attach the iterators", &error))?;
+    let has_modules = hooks
+        .iter()
+        .any(|hook| matches!(hook.need, Need::Module(..)));
+    let hooker = has_modules.then(Hooker::start).transpose();
     Ok(Attached {
-        _links: links,
+        hooker: hooker.map_err(|error| format!("start a thread: {error}"))?,
+        missing: Vec::new(),
+        links,
+        iterators,
         skeleton,
         backend,
         failures: Vec::new(),
         blind_spots,
+        kernel_bytes,
         _cgroup: cgroup,
     })
 }
@@ -160,43 +191,114 @@ fn open_cgroup_root() -> Result<OwnedFd, String> {
     Ok(directory.into())
 }
 
-fn configure(open: &mut OpenEgressSkel<'_>, settings: &Settings) -> Result<(), libbpf_rs::Error> {
-    let Limits {
-        ring_bytes,
-        connections,
-        datagram_contacts,
-        known_processes,
-    } = settings.limits;
+fn configure(
+    open: &mut OpenEgressSkel<'_>,
+    backend: Backend,
+    settings: &Settings,
+) -> Result<(), libbpf_rs::Error> {
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
+        rodata.has_connect_result = u8::from(backend != Backend::Cgroup);
         rodata.include_loopback = u8::from(settings.include_loopback);
-        // A small ring must be read before it is full.
-        rodata.wake_up_bytes = rodata.wake_up_bytes.min(ring_bytes / 4);
     }
-    open.maps.events.set_max_entries(ring_bytes)?;
-    open.maps.connections.set_max_entries(connections)?;
-    open.maps
-        .datagrams_even
-        .set_max_entries(datagram_contacts)?;
-    open.maps.datagrams_odd.set_max_entries(datagram_contacts)?;
-    open.maps.known_processes.set_max_entries(known_processes)
+    limits::set(open, &settings.limits)
 }
 
-/// The hooks that this kernel has something for; a program for a tracepoint that is not there would
+/// What is not seen without a hook that cannot be attached; an error if that is everything.
+fn lost_without(hook: &Hook) -> Result<Option<BlindSpot>, ()> {
+    match hook.need {
+        Need::All => Err(()),
+        Need::OneKind(code, text) => Ok(Some(blind_spot(code, text))),
+        Need::Module(module, (code, text)) => Ok(is_loaded(module).then(|| blind_spot(code, text))),
+        Need::Nothing => Ok(None),
+    }
+}
+
+/// Whether a module is there, loaded or built in.
+fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).exists()
+}
+
+impl Attached {
+    /// Puts hooks into a module that was just loaded; false if there are none for it. Those of an
+    /// earlier load of it went away with it.
+    pub(super) fn hook_into(&mut self, module: &str) -> bool {
+        let hooks = self.hooks_of_modules(|name| name == module);
+        for hook in &hooks {
+            drop(self.links.remove(hook.program));
+        }
+        self.attach_all(&hooks);
+        !hooks.is_empty()
+    }
+
+    /// Looks for modules that are there and have no hooks: news of them may have been lost.
+    pub(super) fn look_for_modules(&mut self) {
+        let mut missing = self.hooks_of_modules(is_loaded);
+        missing.retain(|hook| !self.links.contains_key(hook.program));
+        self.attach_all(&missing);
+    }
+
+    /// Tries again to attach what could not be; false if something still cannot.
+    pub(super) fn retry_hooks(&mut self) -> bool {
+        let mut missing = std::mem::take(&mut self.missing);
+        missing.retain(|hook| matches!(hook.need, Need::Module(module, _) if is_loaded(module)));
+        self.attach_all(&missing);
+        self.missing.is_empty()
+    }
+
+    fn hooks_of_modules(&self, is_meant: impl Fn(&str) -> bool) -> Vec<Hook> {
+        let hooks = self.backend.hooks().into_iter();
+        hooks
+            .filter(|hook| matches!(hook.need, Need::Module(module, _) if is_meant(module)))
+            .collect()
+    }
+
+    fn attach_all(&mut self, hooks: &[Hook]) {
+        for hook in hooks {
+            let program = program_named(&self.skeleton, hook.program).ok();
+            let link = match (&self.hooker, program) {
+                (Some(hooker), Some(program)) => hooker.attach(&program),
+                _ => None,
+            };
+            match link {
+                Some(link) => drop(self.links.insert(hook.program, link)),
+                None => self.missing.push(*hook),
+            }
+        }
+        drop(last_complaint());
+    }
+}
+
+/// The hooks that this kernel has something for: a program for a tracepoint that is not there would
 /// keep the whole object from loading.
 fn available(hooks: &[Hook], blind_spots: &mut Vec<BlindSpot>) -> Vec<Hook> {
-    let has_frame_tracepoint = Btf::from_vmlinux().is_ok_and(|btf| {
-        btf.type_by_name::<Typedef<'_>>("btf_trace_sock_send_length")
-            .is_some()
-    });
-    let mut available = hooks.to_vec();
-    let is_frame_tracepoint = |hook: &Hook| hook.program == FRAME_TRACEPOINT.program;
-    if !has_frame_tracepoint && hooks.iter().any(is_frame_tracepoint) {
-        available.retain(|hook| !is_frame_tracepoint(hook));
-        if let Need::OneKind(code, text) = FRAME_TRACEPOINT.need {
-            blind_spots.push(blind_spot(code, text));
-        }
+    let btf = Btf::from_vmlinux().ok();
+    let is_there = |hook: &Hook| match hook.program.strip_prefix(TRACEPOINT) {
+        // One that nothing works without is tried, so that the kernel says what is wrong.
+        Some(_) if hook.need == Need::All => true,
+        Some(tracepoint) => btf.as_ref().is_some_and(|btf| {
+            btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{tracepoint}"))
+                .is_some()
+        }),
+        None => true,
+    };
+    let (available, missing): (Vec<Hook>, Vec<Hook>) =
+        hooks.iter().copied().partition(|hook| is_there(hook));
+    for hook in missing {
+        blind_spots.extend(lost_without(&hook).ok().flatten());
     }
     available
+}
+
+/// A program of the object.
+pub(super) fn program_named<'a>(
+    skeleton: &'a EgressSkel<'_>,
+    name: &str,
+) -> Result<ProgramMut<'a>, libbpf_rs::Error> {
+    skeleton
+        .object()
+        .progs_mut()
+        .find(|program| program.name() == OsStr::new(name))
+        .ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))
 }
 
 fn attach(
@@ -204,11 +306,7 @@ fn attach(
     hook: &Hook,
     cgroup: Option<&OwnedFd>,
 ) -> Result<Link, libbpf_rs::Error> {
-    let program = skeleton
-        .object()
-        .progs_mut()
-        .find(|program| program.name() == OsStr::new(hook.program))
-        .ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
+    let program = program_named(skeleton, hook.program)?;
     match cgroup {
         Some(cgroup) if is_cgroup_program(&program) => program.attach_cgroup(cgroup.as_raw_fd()),
         _ => program.attach(),
@@ -222,11 +320,35 @@ fn is_cgroup_program(program: &ProgramMut<'_>) -> bool {
     )
 }
 
+fn load_failure(backend: Backend, error: &libbpf_rs::Error) -> String {
+    let complaint = last_complaint();
+    let is_verdict = complaint
+        .as_ref()
+        .is_some_and(|text| text.starts_with("program `"));
+    // Without a verdict of the verifier it is the kernel that will have none of them.
+    if backend == Backend::Fexit
+        && error.kind() == libbpf_rs::ErrorKind::PermissionDenied
+        && !is_verdict
+    {
+        return "this kernel refuses trampolines (fentry, fexit)".to_owned();
+    }
+    match complaint {
+        Some(complaint) => format!("load the BPF programs: {error:#} ({complaint})"),
+        None => format!("load the BPF programs: {error:#}"),
+    }
+}
+
 fn attach_failure(backend: Backend, hook: &Hook, error: &libbpf_rs::Error) -> String {
     if backend == Backend::Kprobe && !requirements::has_kprobes() {
         // What libbpf says of it is an ENOENT.
         drop(last_complaint());
         return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)".to_owned();
+    }
+    if backend == Backend::Kprobe && requirements::is_paranoid_about_probes() {
+        drop(last_complaint());
+        return "this kernel lets only CAP_SYS_ADMIN attach kprobes \
+                (kernel.perf_event_paranoid is above 2)"
+            .to_owned();
     }
     reason(&format!("attach `{}`", hook.program), error)
 }
@@ -247,7 +369,7 @@ mod tests {
         skel::{OpenSkel, SkelBuilder},
     };
 
-    use super::{Backend, EgressSkelBuilder};
+    use super::{Backend, CONNECTIONS, EgressSkelBuilder, OPEN_SOCKETS};
 
     #[test]
     fn every_program_belongs_to_a_backend_and_every_hook_has_a_program() {
@@ -260,8 +382,17 @@ mod tests {
             .collect();
         let hooks: BTreeSet<_> = Backend::BY_PREFERENCE
             .into_iter()
-            .flat_map(|backend| backend.hooks().iter().chain(backend.result_hooks()))
-            .map(|hook| hook.program.to_owned())
+            .flat_map(|backend| {
+                [
+                    backend.hooks().as_slice(),
+                    backend.trampolines(),
+                    backend.instead_of_trampolines(),
+                ]
+                .concat()
+            })
+            .map(|hook| hook.program)
+            .chain([OPEN_SOCKETS, CONNECTIONS])
+            .map(str::to_owned)
             .collect();
         assert_eq!(programs, hooks);
     }

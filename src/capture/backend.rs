@@ -7,7 +7,9 @@ use crate::model::BlindSpot;
 /// A set of hooks that is turned on together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// Kprobes on the functions that connect and send.
+    /// Trampolines on the functions that connect and send.
+    Fexit,
+    /// Kprobes on the same functions, which cost more and can be had on more kernels.
     Kprobe,
     /// Hooks on the root cgroup, for kernels without kprobes.
     Cgroup,
@@ -20,6 +22,10 @@ pub(super) enum Need {
     All,
     /// One kind of flow, by code and sentence.
     OneKind(&'static str, &'static str),
+    /// Nothing: a kernel that lacks what the program is for has no use for it.
+    Nothing,
+    /// Nothing while that module is not loaded; then one kind of flow.
+    Module(&'static str, (&'static str, &'static str)),
 }
 
 /// A program of the object and what it is for.
@@ -43,17 +49,45 @@ const fn optional(program: &'static str, code: &'static str, text: &'static str)
     }
 }
 
-/// The program that needs a tracepoint which only kernels since 6.3 have.
-pub(super) const FRAME_TRACEPOINT: Hook = optional(
+const fn of_module(module: &'static str, program: &'static str) -> Hook {
+    Hook {
+        program,
+        need: Need::Module(module, NO_MODULE_FUNCTION),
+    }
+}
+
+/// What is lost where a module is there and a function in it is not.
+const NO_MODULE_FUNCTION: (&str, &str) = (
+    "module-functions",
+    "SCTP, DCCP or L2TP over IP is seen in part or not at all: a function of its module cannot be \
+     hooked on this kernel",
+);
+
+/// Programs on tracepoints are named after them.
+pub(super) const TRACEPOINT: &str = "tracepoint_";
+
+const FRAME_TRACEPOINT: Hook = optional(
     "tracepoint_sock_send_length",
     "frames",
     "frames sent through AF_PACKET sockets are not seen: this kernel has no tracepoint for them",
 );
 
+const NO_FRAMES: (&str, &str) = (
+    "frames",
+    "frames sent through AF_PACKET sockets are not seen: this kernel has no such function",
+);
+
+const NO_OLD_FRAMES: (&str, &str) = (
+    "frames-old",
+    "frames sent through SOCK_PACKET sockets are not seen: this kernel has no such function",
+);
+
 const NO_IPV6: &str = "this kernel has no such function; flows of this kind over IPv6 are not seen";
 
-/// Tell the errno of datagrams that the kernel refuses. Where one of them cannot be loaded, none is.
-const KPROBE_RESULTS: [Hook; 7] = [
+/// Count datagrams of UDP, tell which come in, and with which errno the kernel refuses others. Where one
+/// of them cannot be loaded, none is.
+const KPROBE_TRAMPOLINES: [Hook; 8] = [
+    hook("fentry_udp_enqueue"),
     hook("fexit_udp_sendmsg"),
     hook("fexit_udpv6_sendmsg"),
     hook("fexit_ping_v4_sendmsg"),
@@ -63,37 +97,80 @@ const KPROBE_RESULTS: [Hook; 7] = [
     hook("fexit_packet_sendmsg"),
 ];
 
-/// What is not known without them.
+/// What can be had without them.
+const KPROBE_WITHOUT_TRAMPOLINES: [Hook; 3] = [
+    hook("kprobe_udp_sendmsg"),
+    optional("kprobe_udpv6_sendmsg", "udp-ipv6", NO_IPV6),
+    hook("kprobe_udp_enqueue"),
+];
+
+/// What cannot.
 pub(super) const NO_RESULTS: (&str, &str) = (
     "datagram-errno",
     "a datagram that the kernel refuses to send is recorded as sent",
 );
 
-const KPROBE: [Hook; 13] = [
+const KPROBE: [Hook; 5] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("kprobe_tcp_v4_connect"),
     hook("kretprobe_tcp_v4_connect"),
     optional("kprobe_tcp_v6_connect", "tcp-ipv6", NO_IPV6),
     optional("kretprobe_tcp_v6_connect", "tcp-ipv6-errno", NO_IPV6),
-    hook("kprobe_udp_sendmsg"),
-    optional("kprobe_udpv6_sendmsg", "udp-ipv6", NO_IPV6),
+];
+
+const FEXIT: [Hook; 11] = [
+    hook("tracepoint_inet_sock_set_state"),
+    hook("fexit_tcp_v4_connect"),
+    hook("fexit_tcp_v6_connect"),
+    hook("fentry_udp_enqueue"),
+    hook("fexit_udp_sendmsg"),
+    hook("fexit_udpv6_sendmsg"),
+    hook("fexit_ping_v4_sendmsg"),
+    hook("fexit_ping_v6_sendmsg"),
+    hook("fexit_raw_sendmsg"),
+    hook("fexit_rawv6_sendmsg"),
+    hook("fexit_packet_sendmsg"),
+];
+
+/// Datagrams of which there are few: kprobes for both backends.
+const SELDOM: [Hook; 7] = [
     hook("kprobe_ping_v4_sendmsg"),
     optional("kprobe_ping_v6_sendmsg", "ping-ipv6", NO_IPV6),
     hook("kprobe_raw_sendmsg"),
     optional("kprobe_rawv6_sendmsg", "raw-ipv6", NO_IPV6),
-    optional(
-        "kprobe_packet_sendmsg",
-        "frames",
-        "frames sent through AF_PACKET sockets are not seen: this kernel has no such function",
-    ),
+    optional("kprobe_packet_sendmsg", NO_FRAMES.0, NO_FRAMES.1),
     optional(
         "kprobe_packet_sendmsg_spkt",
-        "frames-old",
-        "frames sent through SOCK_PACKET sockets are not seen: this kernel has no such function",
+        NO_OLD_FRAMES.0,
+        NO_OLD_FRAMES.1,
     ),
+    Hook {
+        program: "kprobe_ip_append_page",
+        need: Need::Nothing,
+    },
 ];
 
-const CGROUP: [Hook; 8] = [
+/// Protocols that most kernels have as modules.
+const MODULES: [Hook; 13] = [
+    Hook {
+        program: "tracepoint_module_load",
+        need: Need::Nothing,
+    },
+    of_module("sctp", "kprobe_sctp_connect"),
+    of_module("sctp", "kretprobe_sctp_connect"),
+    of_module("sctp", "kprobe_sctp_sendmsg"),
+    of_module("sctp", "kretprobe_sctp_sendmsg"),
+    of_module("dccp_ipv4", "kprobe_dccp_v4_connect"),
+    of_module("dccp_ipv4", "kretprobe_dccp_v4_connect"),
+    of_module("dccp_ipv6", "kprobe_dccp_v6_connect"),
+    of_module("dccp_ipv6", "kretprobe_dccp_v6_connect"),
+    of_module("l2tp_ip", "kprobe_l2tp_ip_sendmsg"),
+    of_module("l2tp_ip", "kretprobe_l2tp_ip_sendmsg"),
+    of_module("l2tp_ip6", "kprobe_l2tp_ip6_sendmsg"),
+    of_module("l2tp_ip6", "kretprobe_l2tp_ip6_sendmsg"),
+];
+
+const CGROUP: [Hook; 9] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("cgroup_connect4"),
     hook("cgroup_connect6"),
@@ -101,11 +178,18 @@ const CGROUP: [Hook; 8] = [
     hook("cgroup_sendmsg6"),
     hook("cgroup_sock_release"),
     hook("cgroup_skb_egress"),
+    hook("cgroup_skb_ingress"),
     FRAME_TRACEPOINT,
 ];
 
+/// Runs over the files of all tasks.
+pub(super) const OPEN_SOCKETS: &str = "iterator_task_file";
+
+/// Runs over the table of connections.
+pub(super) const CONNECTIONS: &str = "iterator_connections";
+
 /// What no backend sees on any kernel.
-const EVERYWHERE: [(&str, &str); 8] = [
+const EVERYWHERE: [(&str, &str); 4] = [
     (
         "below-sockets",
         "AF_XDP sockets, frames written to TUN and TAP devices, PACKET_TX_RING and packets that BPF \
@@ -113,35 +197,29 @@ const EVERYWHERE: [(&str, &str); 8] = [
     ),
     ("vsock", "AF_VSOCK is not IP and is not seen"),
     (
-        "datagram-replies",
-        "replies of a UDP server to peers that wrote first are recorded as if it had written first",
-    ),
-    (
         "open-connections",
-        "connections that were open before the observer started are not seen",
+        "a connection that was open before the observer started is not seen if no process holds its \
+         socket as a file: closed but not yet over, registered with io_uring only, on its way between \
+         processes, or the kernel's own",
     ),
     (
-        "open-bytes",
-        "bytes of an open connection are recorded when it ends",
-    ),
-    (
-        "frame-destination",
-        "frames sent through AF_PACKET sockets are recorded with their process and length, without a \
-         destination",
-    ),
-    (
-        "own-header",
-        "raw packets that bring their own IP header are recorded with the address that was given to \
-         the call, where one was",
-    ),
-    (
-        "multipath-subflows",
-        "further subflows of a Multipath TCP connection are recorded as the kernel's",
+        "later-subflows",
+        "a subflow of a Multipath TCP connection that is opened when the first one has ended is \
+         recorded as the kernel's",
     ),
 ];
 
-const KPROBE_BLIND: [(&str, &str); 3] = [
-    ("sctp-dccp-l2tp", "SCTP, DCCP and L2TP over IP are not seen"),
+const KPROBE_BLIND: [(&str, &str); 4] = [
+    (
+        "association-bytes",
+        "of SCTP and DCCP connections the bytes that come in are not counted, of DCCP none at all",
+    ),
+    (
+        "many-peers",
+        "an SCTP socket with many peers is recorded by its calls: what it sends to an association \
+         by its number is not seen, an answer to a peer that wrote first is recorded as if it had \
+         not",
+    ),
     (
         "forbidden-connect",
         "a connect that a BPF program of a cgroup forbids is not seen: it never reaches the hook",
@@ -152,7 +230,7 @@ const KPROBE_BLIND: [(&str, &str); 3] = [
     ),
 ];
 
-const CGROUP_BLIND: [(&str, &str); 4] = [
+const CGROUP_BLIND: [(&str, &str); 5] = [
     (
         "connect-errno",
         "a connect that fails before its first packet is recorded without an errno",
@@ -164,8 +242,13 @@ const CGROUP_BLIND: [(&str, &str); 4] = [
     ),
     (
         "association-packets",
-        "of SCTP and DCCP the packet that asks for an association is recorded; its outcome, later \
-         packets and bytes are not",
+        "of SCTP the packet that asks for an association is recorded; of SCTP and DCCP bytes are \
+         not, and of an SCTP socket with many peers neither are outcome and later packets",
+    ),
+    (
+        "frame-destination",
+        "frames sent through AF_PACKET sockets are recorded with their process and length, without a \
+         destination",
     ),
     (
         "more-data",
@@ -175,35 +258,45 @@ const CGROUP_BLIND: [(&str, &str); 4] = [
 
 impl Backend {
     /// All backends, best first.
-    pub const BY_PREFERENCE: [Self; 2] = [Self::Kprobe, Self::Cgroup];
+    pub const BY_PREFERENCE: [Self; 3] = [Self::Fexit, Self::Kprobe, Self::Cgroup];
 
     /// Its name on the command line, in the store and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kprobe => "kprobe",
+            Self::Fexit => "fexit",
             Self::Cgroup => "cgroup",
         }
     }
 
-    pub(super) fn hooks(self) -> &'static [Hook] {
+    pub(super) fn hooks(self) -> Vec<Hook> {
         match self {
-            Self::Kprobe => &KPROBE,
-            Self::Cgroup => &CGROUP,
+            Self::Fexit => [FEXIT.as_slice(), &SELDOM, &MODULES].concat(),
+            Self::Kprobe => [KPROBE.as_slice(), &SELDOM, &MODULES].concat(),
+            Self::Cgroup => CGROUP.to_vec(),
         }
     }
 
     /// The hooks that it can do without: all of them are on, or none is.
-    pub(super) fn result_hooks(self) -> &'static [Hook] {
+    pub(super) fn trampolines(self) -> &'static [Hook] {
         match self {
-            Self::Kprobe => &KPROBE_RESULTS,
-            Self::Cgroup => &[],
+            Self::Kprobe => &KPROBE_TRAMPOLINES,
+            Self::Fexit | Self::Cgroup => &[],
+        }
+    }
+
+    /// The hooks that do part of their work on kernels without trampolines.
+    pub(super) fn instead_of_trampolines(self) -> &'static [Hook] {
+        match self {
+            Self::Kprobe => &KPROBE_WITHOUT_TRAMPOLINES,
+            Self::Fexit | Self::Cgroup => &[],
         }
     }
 
     /// What it cannot see on any kernel.
     pub fn blind_spots(self) -> Vec<BlindSpot> {
         let own = match self {
-            Self::Kprobe => KPROBE_BLIND.as_slice(),
+            Self::Kprobe | Self::Fexit => KPROBE_BLIND.as_slice(),
             Self::Cgroup => CGROUP_BLIND.as_slice(),
         };
         EVERYWHERE
@@ -216,12 +309,22 @@ impl Backend {
     /// What it cannot see on kernels that lack one of its hooks.
     pub fn possible_blind_spots(self) -> Vec<BlindSpot> {
         let results =
-            (!self.result_hooks().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
-        let kinds = self.hooks().iter().filter_map(|hook| match hook.need {
-            Need::All => None,
-            Need::OneKind(code, text) => Some(blind_spot(code, text)),
+            (!self.trampolines().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
+        let mut hooks = self.hooks();
+        hooks.extend_from_slice(self.instead_of_trampolines());
+        let kinds = hooks.iter().filter_map(|hook| match hook.need {
+            Need::All | Need::Nothing => None,
+            Need::OneKind(code, text) | Need::Module(_, (code, text)) => {
+                Some(blind_spot(code, text))
+            }
         });
-        kinds.chain(results).collect()
+        let mut possible: Vec<BlindSpot> = Vec::new();
+        for spot in kinds.chain(results) {
+            if !possible.contains(&spot) {
+                possible.push(spot);
+            }
+        }
+        possible
     }
 }
 

@@ -15,8 +15,29 @@ pub fn now() -> Timestamp {
     Timestamp::from_unix_ns(nanoseconds(clock_gettime(ClockId::Realtime)))
 }
 
+/// Two readings this close together belong to the same moment.
+const CLOSE_NS: u64 = 1_000_000;
+
+/// Readings that are tried on a machine that is very busy.
+const TRIES: usize = 8;
+
 /// How the time since boot and the time of day stand to each other now.
 pub fn boot_clock() -> BootClock {
-    let boot_ns = nanoseconds(clock_gettime(ClockId::Boottime));
-    BootClock::new(u64::try_from(boot_ns).unwrap_or(0), now())
+    let mut reading = read_both();
+    for _ in 1..TRIES {
+        // Suspended in between, the two would not belong together.
+        if boot_ns().saturating_sub(reading.boot_ns()) < CLOSE_NS {
+            break;
+        }
+        reading = read_both();
+    }
+    reading
+}
+
+fn read_both() -> BootClock {
+    BootClock::new(boot_ns(), now())
+}
+
+fn boot_ns() -> u64 {
+    u64::try_from(nanoseconds(clock_gettime(ClockId::Boottime))).unwrap_or(0)
 }

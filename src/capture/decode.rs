@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// The causes that are counted in the kernel and the index of each one's counter.
-pub(super) const LOSS_CAUSES: [(LossCause, u32); 7] = [
+pub(super) const LOSS_CAUSES: [(LossCause, u32); 9] = [
     (LossCause::RingFull, types::loss_cause::LOSS_RING_FULL.0),
     (
         LossCause::EndRingFull,
@@ -38,8 +38,16 @@ pub(super) const LOSS_CAUSES: [(LossCause, u32); 7] = [
         types::loss_cause::LOSS_SCRATCH_FULL.0,
     ),
     (
+        LossCause::ConversationsFull,
+        types::loss_cause::LOSS_CONVERSATIONS_FULL.0,
+    ),
+    (
         LossCause::ReturnProbeMissed,
         types::loss_cause::LOSS_RETURN_PROBE_MISSED.0,
+    ),
+    (
+        LossCause::PayloadUnreadable,
+        types::loss_cause::LOSS_PAYLOAD_UNREADABLE.0,
     ),
 ];
 
@@ -57,7 +65,13 @@ unsafe impl Record for types::connection_end_record {}
 // SAFETY: as above.
 unsafe impl Record for types::process_record {}
 // SAFETY: as above.
+unsafe impl Record for types::module_record {}
+// SAFETY: as above.
 unsafe impl Record for types::connection {}
+// SAFETY: as above.
+unsafe impl Record for types::open_record {}
+// SAFETY: as above.
+unsafe impl Record for types::carried_record {}
 // SAFETY: as above.
 unsafe impl Record for types::datagram_key {}
 // SAFETY: as above.
@@ -100,6 +114,13 @@ pub fn decode(bytes: &[u8]) -> Option<KernelEvent> {
         }
         _ => None,
     }
+}
+
+/// The name of a module that is being loaded, if that is what a record of the ring tells.
+pub(super) fn module(bytes: &[u8]) -> Option<String> {
+    let record: types::module_record = read(bytes)?;
+    let is_module = record.kind == types::event_kind::EVENT_MODULE.0;
+    is_module.then(|| text_of_bytes(name(&record.name)))
 }
 
 fn process_key(key: &types::process_key) -> ProcessKey {
@@ -159,7 +180,7 @@ fn endpoint(endpoint: &types::endpoint) -> Endpoint {
     }
 }
 
-fn connect(record: &types::connect_record) -> Connect {
+pub(super) fn connect(record: &types::connect_record) -> Connect {
     Connect {
         id: ConnectionId {
             socket: record.socket,
@@ -168,6 +189,7 @@ fn connect(record: &types::connect_record) -> Connect {
         sender: sender(&record.sender),
         remote: endpoint(&record.remote),
         is_followed: record.is_followed != 0,
+        was_open: record.was_open != 0,
     }
 }
 
@@ -204,6 +226,21 @@ pub fn connection(connect: &Connect, value: &[u8], at_boot_ns: u64) -> Option<Co
     })
 }
 
+/// An entry of the table of connections that was never reported.
+pub(super) fn unannounced(socket: &[u8], value: &[u8]) -> Option<Connect> {
+    let value: types::connection = read(value)?;
+    (value.is_announced == 0).then_some(Connect {
+        id: ConnectionId {
+            socket: u64::from_ne_bytes(socket.try_into().ok()?),
+            started_boot_ns: value.started_boot_ns,
+        },
+        sender: sender(&value.sender),
+        remote: endpoint(&value.remote),
+        is_followed: true,
+        was_open: value.was_open != 0,
+    })
+}
+
 /// An entry of a table of datagrams; `None` if it is not about egress.
 pub(super) fn datagrams(
     key: &types::datagram_key,
@@ -222,8 +259,10 @@ pub(super) fn datagrams(
         } else {
             u16::try_from(count.source_port).unwrap_or(0)
         },
+        may_be_reply: count.is_unsure != 0,
         first_boot_ns: count.first_boot_ns,
-        last_boot_ns: count.last_boot_ns,
+        // The time that programs have at hand lags behind.
+        last_boot_ns: count.last_boot_ns.max(count.first_boot_ns),
     })
 }
 
@@ -283,6 +322,7 @@ fn image_flags(flags: u32) -> ImageFlags {
         argv_truncated: flag(types::image_flags::IMAGE_ARGV_TRUNCATED),
         argv_unreadable: flag(types::image_flags::IMAGE_ARGV_UNREADABLE),
         kernel_thread: flag(types::image_flags::IMAGE_KERNEL_THREAD),
+        argv_elsewhere: flag(types::image_flags::IMAGE_ARGV_ELSEWHERE),
     }
 }
 

@@ -19,6 +19,8 @@ const BATCH: usize = 1024;
 #[derive(Debug)]
 pub(super) struct DatagramTables {
     known_entries: u64,
+    /// The table that rested last could not be emptied: its entries are due at its next turn.
+    has_rest: bool,
     /// More than a table can hold: a bucket that does not fit is asked for again with more room.
     largest_batch: usize,
 }
@@ -28,56 +30,74 @@ impl DatagramTables {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         Self {
             known_entries: 0,
+            has_rest: false,
             largest_batch: entries.saturating_mul(2).max(BATCH),
         }
     }
 
     /// Turns counting to the other table, waits until no program can hold an entry of this one, and
-    /// empties it.
+    /// empties it into `counts`. If it fails, what is left is fetched when that table's turn comes again.
     pub(super) fn drain(
         &mut self,
         skeleton: &mut EgressSkel<'static>,
-    ) -> Result<Vec<DatagramCount>, libbpf_rs::Error> {
+        counts: &mut Vec<DatagramCount>,
+    ) -> Result<(), libbpf_rs::Error> {
         let Some(bss) = skeleton.maps.bss_data.as_deref_mut() else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         // A table is empty after its drain, so whatever it counts begins with a new entry.
         // SAFETY: reads a u64 of the map's shared memory, which programs write at any time.
         let entries = unsafe { (&raw const bss.datagram_entries).read_volatile() };
         if entries == self.known_entries {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let was_odd = bss.active_datagrams != 0;
         // SAFETY: as above; programs only read it.
         unsafe { (&raw mut bss.active_datagrams).write_volatile(u32::from(!was_odd)) };
-        self.known_entries = entries;
         let maps = &skeleton.maps;
         // A write to a map of maps returns only after every program that was running has ended.
         let table = maps.datagrams_even.as_fd().as_raw_fd().to_ne_bytes();
         maps.rest
-            .update(&0u32.to_ne_bytes(), &table, MapFlags::ANY)?;
+            .update(&0u32.to_ne_bytes(), &table, MapFlags::ANY)
+            .inspect_err(|_| self.has_rest = true)?;
         let resting = if was_odd {
             &maps.datagrams_odd
         } else {
             &maps.datagrams_even
         };
-        let counts = empty(&MapHandle::try_from(resting)?, self.largest_batch)?;
-        Ok(counts
-            .iter()
-            .filter_map(|(key, count)| decode::datagrams(key, count))
-            .collect())
+        let mut fetched = Vec::new();
+        let result = empty(
+            &MapHandle::try_from(resting)?,
+            self.largest_batch,
+            &mut fetched,
+        );
+        counts.extend(
+            fetched
+                .iter()
+                .filter_map(|(key, count)| decode::datagrams(key, count)),
+        );
+        // Only once nothing is left: until then each drain looks again.
+        self.known_entries = match (&result, self.has_rest) {
+            (Ok(()), false) => entries,
+            (Ok(()), true) | (Err(_), _) => u64::MAX,
+        };
+        self.has_rest = result.is_err();
+        result
     }
 }
 
-/// Fetches and deletes all entries of a table that nobody writes to.
+type Entry = (types::datagram_key, types::datagram_count);
+
+/// Fetches and deletes all entries of a table that nobody writes to. What was fetched before a failure
+/// is deleted there as well, and must not be dropped.
 ///
 /// The iterators of libbpf-rs take a short batch for the end, and the kernel returns short batches
 /// whenever the next bucket does not fit: only ENOENT is the end, and ENOSPC asks for more room.
 fn empty(
     map: &MapHandle,
     largest_batch: usize,
-) -> Result<Vec<(types::datagram_key, types::datagram_count)>, libbpf_rs::Error> {
-    let mut entries = Vec::new();
+    entries: &mut Vec<Entry>,
+) -> Result<(), libbpf_rs::Error> {
     let mut batch = BATCH;
     let mut position = [0u8; size_of::<types::datagram_key>()];
     let mut is_first = true;
@@ -114,7 +134,7 @@ fn empty(
         let fetched = usize::try_from(count).unwrap_or(0).min(batch);
         entries.extend(keys.into_iter().zip(values).take(fetched));
         if errno == libc::ENOENT {
-            return Ok(entries);
+            return Ok(());
         }
         position = next;
         is_first = false;

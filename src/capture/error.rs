@@ -2,6 +2,9 @@
 
 use crate::model::BackendFailure;
 
+/// What libbpf says of a table that the kernel refuses to set aside.
+pub(super) const NO_TABLE: &str = ": failed to create: ";
+
 /// Why nothing can be captured.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
@@ -41,6 +44,13 @@ impl CaptureError {
             Self::MissingCapabilities(_) => "run as root, or grant CAP_BPF, CAP_PERFMON, \
                  CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
                 .to_owned(),
+            Self::NoBackend(failures)
+                if failures.iter().any(|one| one.reason.contains(NO_TABLE)) =>
+            {
+                "the kernel has no room for a table of that size: make those in `[limits]` of the \
+                 configuration smaller"
+                    .to_owned()
+            }
             Self::NoBackend(failures) if failures.len() == 1 => {
                 "try `--backend auto`, which takes whatever this kernel offers".to_owned()
             }
@@ -48,5 +58,29 @@ impl CaptureError {
                 "Linux 5.10 or newer is needed, with kprobes or with cgroup v2 mounted".to_owned()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CaptureError;
+    use crate::model::BackendFailure;
+
+    #[test]
+    fn tables_that_are_too_large_are_named_as_what_to_change() {
+        let failure = |reason: &str| {
+            CaptureError::NoBackend(vec![BackendFailure {
+                backend: "cgroup".to_owned(),
+                reason: reason.to_owned(),
+            }])
+        };
+        let too_large = "load the BPF programs: cannot allocate memory \
+                         (map 'connections': failed to create: -ENOMEM)";
+        assert!(failure(too_large).hint().contains("`[limits]`"));
+        assert!(
+            !failure("attach `cgroup_connect4`: busy")
+                .hint()
+                .contains("`[limits]`")
+        );
     }
 }

@@ -2,56 +2,50 @@
 //!
 //! A [`Capture`] belongs to one thread, which calls [`Capture::wait`] and [`Capture::take`] in turn.
 
+#![expect(
+    unsafe_code,
+    reason = "programs write to what is read here at any time"
+)]
+
 mod attach;
 mod backend;
 mod clock;
+mod conversations;
 mod decode;
 mod drain;
 mod error;
+mod hooker;
+mod limits;
+mod open;
 mod requirements;
 pub mod sample;
 mod skeleton;
 mod skipped;
+mod surroundings;
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
 
 use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
-use self::{attach::Attached, drain::DatagramTables, skeleton::types};
+use self::{
+    attach::Attached,
+    conversations::Conversations,
+    drain::DatagramTables,
+    open::{Found, Inventory},
+    skeleton::types,
+};
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
     decode::{connection, datagram_entry, decode},
     error::CaptureError,
+    limits::Limits,
     requirements::check,
+    surroundings::{Surroundings, kernel_release, surroundings},
 };
 use crate::model::{
     BackendFailure, BlindSpot, Connect, ConnectionEnd, KernelEvent, LossCause, ProcessKey,
 };
-
-/// Bounds of the kernel's memory, set before anything is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Ring buffer, bytes; a power of two and a multiple of the page size.
-    pub ring_bytes: u32,
-    /// Connections that are followed at the same time.
-    pub connections: u32,
-    /// Contacts by datagram between two drains.
-    pub datagram_contacts: u32,
-    /// Process images that are remembered as sent.
-    pub known_processes: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            ring_bytes: 16 * 1024 * 1024,
-            connections: 65_536,
-            datagram_contacts: 32_768,
-            known_processes: 32_768,
-        }
-    }
-}
 
 /// What to capture and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +69,11 @@ pub struct Capture {
     attached: Attached,
     inbox: Rc<RefCell<Inbox>>,
     tables: DatagramTables,
+    conversations: Conversations,
+    /// Until it is complete.
+    inventory: Option<Inventory>,
+    /// Losses on this side of the ring.
+    noted: BTreeMap<LossCause, u64>,
     known_losses: BTreeMap<LossCause, (u64, u64)>,
     known_skips: u64,
 }
@@ -82,6 +81,8 @@ pub struct Capture {
 #[derive(Default)]
 struct Inbox {
     events: Vec<KernelEvent>,
+    /// Names of modules that were loaded.
+    modules: Vec<String>,
     undecodable: u64,
 }
 
@@ -116,6 +117,9 @@ impl Capture {
             attached,
             inbox,
             tables,
+            conversations: Conversations::new(settings.limits.conversations),
+            inventory: Some(Inventory::default()),
+            noted: BTreeMap::new(),
             known_losses: BTreeMap::new(),
             known_skips: 0,
         })
@@ -136,6 +140,11 @@ impl Capture {
         &self.attached.blind_spots
     }
 
+    /// Bytes that the kernel has set aside for the tables and the ring.
+    pub fn kernel_bytes(&self) -> u64 {
+        self.attached.kernel_bytes
+    }
+
     /// Sleeps until many records wait or `timeout` is over.
     pub fn wait(&self, timeout: Duration) {
         // An interrupted wait is over early, and that is all.
@@ -146,16 +155,19 @@ impl Capture {
     ///
     /// `with_datagrams` also fetches the counts of datagrams, which takes an RCU grace period.
     pub fn take(&mut self, with_datagrams: bool) -> Vec<KernelEvent> {
+        self.conversations.keep_time(&mut self.attached.skeleton);
         let mut datagrams = Vec::new();
-        if with_datagrams {
-            match self.tables.drain(&mut self.attached.skeleton) {
-                Ok(counts) => datagrams = counts,
-                // The counts stay in their table; the next drain fetches them.
-                Err(_) => self.note(LossCause::DrainFailed),
-            }
+        if with_datagrams
+            && let Err(_later) = self
+                .tables
+                .drain(&mut self.attached.skeleton, &mut datagrams)
+        {
+            // The rest stays in its table; a later drain fetches it.
+            self.note(LossCause::DrainFailed);
         }
         // After the tables: a process is reported before it is counted.
         self.ring.consume_raw();
+        self.meet_modules(with_datagrams);
         let mut events = std::mem::take(&mut self.inbox.borrow_mut().events);
         events.extend(datagrams.into_iter().map(KernelEvent::Datagrams));
         events
@@ -175,14 +187,99 @@ impl Capture {
         connection(connect, &value, boot_clock().boot_ns())
     }
 
+    /// Open connections whose connect did not fit into the ring, and that were not reported since.
+    pub fn unannounced(&self) -> Vec<Connect> {
+        let is_any = self
+            .attached
+            .skeleton
+            .maps
+            .bss_data
+            .as_deref()
+            .is_some_and(|bss| {
+                // SAFETY: reads a u64 of the map's shared memory, which programs write at any time.
+                unsafe { (&raw const bss.unannounced_connects).read_volatile() > 0 }
+            });
+        if !is_any {
+            return Vec::new();
+        }
+        let table = &self.attached.skeleton.maps.connections;
+        let mut found: Vec<Connect> = table
+            .keys()
+            .filter_map(|key| {
+                let value = table.lookup(&key, MapFlags::ANY).ok().flatten()?;
+                decode::unannounced(&key, &value)
+            })
+            .collect();
+        // While entries come and go the kernel may begin anew.
+        found.sort_by_key(|connect| (connect.id.socket, connect.id.started_boot_ns));
+        found.dedup_by_key(|connect| connect.id);
+        found
+    }
+
+    /// The connections that were open before the hooks could see them, with the processes that hold
+    /// them; nothing once all of them were told.
+    pub fn open_connections(&mut self) -> Vec<KernelEvent> {
+        let Some(mut inventory) = self.inventory.take() else {
+            return Vec::new();
+        };
+        let mut events = Vec::new();
+        let mut losses = Vec::new();
+        let result = inventory.run(&self.attached.iterators, |found| {
+            // Each time, since the ring need not hold the processes of all of them.
+            self.ring.consume_raw();
+            let (makers, others) = self.inbox.borrow_mut().take_makers_first();
+            events.extend(makers);
+            for found in found {
+                match found {
+                    Found::Egress(open) => {
+                        losses.extend(
+                            (!open.connect.is_followed).then_some(LossCause::ConnectionsFull),
+                        );
+                        events.push(KernelEvent::OpenConnection(open));
+                    }
+                    Found::Unclear => losses.push(LossCause::OpenUnclear),
+                }
+            }
+            // What became of one of them comes after it.
+            events.extend(others);
+        });
+        for cause in losses {
+            self.note(cause);
+        }
+        if result.is_err() {
+            self.note(LossCause::DrainFailed);
+            // It goes on where it was: what is followed by now is not found again.
+            self.inventory = Some(inventory);
+        }
+        events
+    }
+
+    /// Everything that was reported since the last call, and what open connections have carried.
+    pub fn carried(&mut self) -> Vec<KernelEvent> {
+        let carried = self.attached.iterators.carried().unwrap_or_else(|_| {
+            self.note(LossCause::DrainFailed);
+            Vec::new()
+        });
+        // After the table: a connection is reported before it is in there.
+        let mut events = self.take(false);
+        events.extend(carried.into_iter().map(KernelEvent::Carried));
+        events
+    }
+
     /// Losses since the last call.
     pub fn new_losses(&mut self) -> Vec<NewLoss> {
-        let undecodable = std::mem::take(&mut self.inbox.borrow_mut().undecodable);
-        let mut new = Vec::new();
-        if undecodable > 0 {
-            let cause = LossCause::RecordUndecodable;
-            new.push(NewLoss {
+        let mut new: Vec<_> = std::mem::take(&mut self.noted)
+            .into_iter()
+            .map(|(cause, count)| NewLoss {
                 cause,
+                count,
+                bytes: None,
+            })
+            .collect();
+        let undecodable = std::mem::take(&mut self.inbox.borrow_mut().undecodable);
+        if undecodable > 0 {
+            new.push(NewLoss {
+                cause: LossCause::RecordUndecodable,
                 count: undecodable,
                 bytes: None,
             });
@@ -206,12 +303,9 @@ impl Capture {
                 });
             }
         }
-        if let Some(count) = self.known_losses.remove(&LossCause::DrainFailed) {
-            new.push(NewLoss {
-                cause: LossCause::DrainFailed,
-                count: count.0,
-                bytes: None,
-            });
+        if new.iter().any(|loss| loss.cause == LossCause::RingFull) {
+            // The news of a module may have been among what did not fit.
+            self.attached.look_for_modules();
         }
         new
     }
@@ -247,16 +341,39 @@ impl Capture {
         })
     }
 
+    /// Puts hooks into modules that were loaded just now, and tries once more where that failed.
+    fn meet_modules(&mut self, is_retry_due: bool) {
+        if is_retry_due && !self.attached.retry_hooks() {
+            self.note(LossCause::HookLate);
+        }
+        let modules = std::mem::take(&mut self.inbox.borrow_mut().modules);
+        for module in modules {
+            if self.attached.hook_into(&module) {
+                self.note(LossCause::HookLate);
+            }
+        }
+    }
+
     fn note(&mut self, cause: LossCause) {
-        self.known_losses.entry(cause).or_default().0 += 1;
+        *self.noted.entry(cause).or_default() += 1;
     }
 }
 
 impl Inbox {
+    /// Everything that was received: who makes flows, and all else.
+    fn take_makers_first(&mut self) -> (Vec<KernelEvent>, Vec<KernelEvent>) {
+        std::mem::take(&mut self.events)
+            .into_iter()
+            .partition(|event| matches!(event, KernelEvent::Process(_) | KernelEvent::Cgroup(_)))
+    }
+
     fn receive(&mut self, record: &[u8]) {
-        match decode(record) {
-            Some(event) => self.events.push(event),
-            None => self.undecodable += 1,
+        if let Some(event) = decode(record) {
+            self.events.push(event);
+        } else if let Some(module) = decode::module(record) {
+            self.modules.push(module);
+        } else {
+            self.undecodable += 1;
         }
     }
 }

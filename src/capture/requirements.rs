@@ -6,7 +6,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::CaptureError;
 
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Loading: CAP_BPF; reading kernel memory: CAP_PERFMON, without which the kernel answers a
 /// misleading EINVAL; the cgroup programs: CAP_NET_ADMIN. CAP_SYS_ADMIN stands for all of them.
@@ -43,6 +43,19 @@ pub(super) fn cgroup_root() -> Option<PathBuf> {
         .into_iter()
         .find(|mount| mount.fs_type == "cgroup2" && mount.root == "/")
         .map(|mount| mount.mount_point)
+}
+
+/// Whether attaching kprobes takes CAP_SYS_ADMIN, which this process does not have: kernels of Debian
+/// and Ubuntu do not let CAP_PERFMON do it above this level.
+pub(super) fn is_paranoid_about_probes() -> bool {
+    const HIGHEST_OF_MAINLINE: i32 = 2;
+    let level = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    let is_above = level
+        .ok()
+        .and_then(|level| level.trim().parse::<i32>().ok())
+        .is_some_and(|level| level > HIGHEST_OF_MAINLINE);
+    is_above
+        && capabilities(None).is_ok_and(|sets| !sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }
 
 /// Whether the kernel has kprobes at all.

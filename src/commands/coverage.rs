@@ -1,5 +1,7 @@
 //! Watch periods of the store, as reports take them.
 
+use std::collections::BTreeMap;
+
 use crate::{
     model::{WatchKind, Window},
     report::coverage::Watched,
@@ -9,6 +11,7 @@ use crate::{
 /// All watch periods, whatever the window: whether a window opens with a gap is told by what came
 /// before it.
 pub(super) fn watched(reader: &Reader) -> Result<Vec<Watched>, StoreError> {
+    let mut self_checks: BTreeMap<_, _> = reader.self_checks()?.into_iter().collect();
     let is_running = reader.observer_pid()?.is_some();
     let mut watched: Vec<Watched> = reader
         .watch_periods(&Window::default())?
@@ -18,6 +21,7 @@ pub(super) fn watched(reader: &Reader) -> Result<Vec<Watched>, StoreError> {
             period: stored.period,
             losses: stored.losses,
             flows: stored.flows,
+            self_check: self_checks.remove(&stored.id),
             is_running: false,
         })
         .collect();

@@ -4,10 +4,12 @@
 //! `report`.
 
 mod coverage;
+pub mod doctor;
 pub mod dump;
 pub mod error;
 pub mod explain;
 pub mod import;
+pub mod make_canary;
 pub mod observe;
 mod output;
 pub mod prune;
@@ -32,10 +34,12 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Observe(args) => observe::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
+        Command::Doctor(args) => doctor::run(args, &cli.global),
         Command::Report(args) => report::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::Dump(args) => dump::run(args, &cli.global),
         Command::Import(args) => import::run(args, &cli.global),
         Command::Prune(args) => prune::run(args, &cli.global),
+        Command::MakeCanary(args) => make_canary::run(args),
     }
 }

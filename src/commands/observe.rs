@@ -11,12 +11,13 @@ use clap::{Args, ValueEnum};
 use crate::{
     capture::{self, Limits, Settings},
     cli::{GlobalArgs, parse_duration},
-    config::{BackendChoice, Config, LimitsConfig, parse_flush_every},
-    daemon::{self, Plan, Summary},
+    config::{BackendChoice, Config, ConfigError, LimitsConfig, parse_flush_every},
+    daemon::{self, Plan, Reload, Summary, WaitingLimits},
     failure::Exit,
     identity::facts,
+    model::Verdict,
     pipeline::Scope,
-    report::{counted, visible},
+    report::{counted, self_check::finding, visible},
 };
 
 /// Arguments of `observe`.
@@ -44,6 +45,8 @@ pub struct ObserveArgs {
 pub enum Backend {
     /// The first that works
     Auto,
+    /// Trampolines (fentry, fexit)
+    Fexit,
     /// Kprobes
     Kprobe,
     /// Cgroup hooks
@@ -54,6 +57,7 @@ impl From<Backend> for BackendChoice {
     fn from(backend: Backend) -> Self {
         match backend {
             Backend::Auto => Self::Auto,
+            Backend::Fexit => Self::Fexit,
             Backend::Kprobe => Self::Kprobe,
             Backend::Cgroup => Self::Cgroup,
         }
@@ -67,16 +71,25 @@ const ROOT: &str = "/";
 
 /// Records outbound flows until stopped.
 pub fn run(args: &ObserveArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
-    let config = Config::read(global.config.as_deref())?;
-    let plan = plan(args, global, &config);
+    let mut read_plan = || plan(args, global, &Config::read(global.config.as_deref())?);
+    let plan = read_plan()?;
     let mut voice = Voice::new(global, &plan);
-    let outcome = daemon::run(&plan, &mut |summary| voice.tell(summary));
+    // Whoever watches it on a terminal is gone with it: then SIGHUP is the end.
+    let reread: Option<daemon::Reread<'_>> = match io::stderr().is_terminal() {
+        true => None,
+        false => Some(&mut read_plan),
+    };
+    let outcome = daemon::run(plan, reread, &mut |summary| voice.tell(summary));
     voice.finish(outcome.is_ok());
     outcome?;
     Ok(Exit::Done)
 }
 
-fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
+pub(super) fn plan(
+    args: &ObserveArgs,
+    global: &GlobalArgs,
+    config: &Config,
+) -> Result<Plan, ConfigError> {
     let root = Path::new(ROOT);
     let wanted = args
         .backend
@@ -84,11 +97,12 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
         .or(config.observe.backend);
     let include_loopback =
         args.include_loopback || config.observe.include_loopback.unwrap_or(false);
-    Plan {
+    Ok(Plan {
         database: global.db.clone(),
         capture: Settings {
             backend: match wanted {
                 None | Some(BackendChoice::Auto) => None,
+                Some(BackendChoice::Fexit) => Some(capture::Backend::Fexit),
                 Some(BackendChoice::Kprobe) => Some(capture::Backend::Kprobe),
                 Some(BackendChoice::Cgroup) => Some(capture::Backend::Cgroup),
             },
@@ -107,8 +121,20 @@ fn plan(args: &ObserveArgs, global: &GlobalArgs, config: &Config) -> Plan {
             .or(config.observe.flush_every)
             .unwrap_or(FLUSH_EVERY),
         duration: args.duration,
+        waiting: waiting(&config.limits),
         retention: config.retention.clone(),
-    }
+        account: account(root, config.service.user.as_deref())?,
+        self_check: config.observe.self_check.unwrap_or(true),
+    })
+}
+
+fn account(root: &Path, user: Option<&str>) -> Result<Option<facts::Account>, ConfigError> {
+    user.map(|user| {
+        facts::account_named(root, user).ok_or_else(|| ConfigError::UnknownUser {
+            user: user.to_owned(),
+        })
+    })
+    .transpose()
 }
 
 fn limits(config: &LimitsConfig) -> Limits {
@@ -116,8 +142,21 @@ fn limits(config: &LimitsConfig) -> Limits {
     Limits {
         ring_bytes: config.ring_bytes.unwrap_or(usual.ring_bytes),
         connections: config.connections.unwrap_or(usual.connections),
+        connecting: config.connecting.unwrap_or(usual.connecting),
         datagram_contacts: config.datagram_contacts.unwrap_or(usual.datagram_contacts),
         known_processes: config.known_processes.unwrap_or(usual.known_processes),
+        conversations: config.conversations.unwrap_or(usual.conversations),
+        known_cgroups: config.known_cgroups.unwrap_or(usual.known_cgroups),
+        own_addresses: config.own_addresses.unwrap_or(usual.own_addresses),
+        identifying: config.identifying.unwrap_or(usual.identifying),
+    }
+}
+
+fn waiting(config: &LimitsConfig) -> WaitingLimits {
+    let usual = WaitingLimits::default();
+    WaitingLimits {
+        contacts: config.contacts.unwrap_or(usual.contacts),
+        flows: config.waiting_flows.unwrap_or(usual.flows),
     }
 }
 
@@ -129,6 +168,7 @@ struct Voice {
     is_terminal: bool,
     since: Option<Instant>,
     trouble: Option<String>,
+    has_told_check: bool,
     last: Option<String>,
 }
 
@@ -140,6 +180,7 @@ impl Voice {
             is_terminal: io::stderr().is_terminal(),
             since: None,
             trouble: None,
+            has_told_check: false,
             last: None,
         }
     }
@@ -160,11 +201,31 @@ impl Voice {
             ));
         }
         self.tell_trouble(summary);
+        if let Some(reload) = &summary.reload {
+            self.tell_reload(reload);
+        }
+        self.tell_check(summary);
         let line = self.state(summary);
         if self.is_terminal && !self.is_quiet && self.last.as_ref() != Some(&line) {
             self.write(&format!("\r\x1b[K{line}"));
         }
         self.last = Some(line);
+    }
+
+    /// Once: what canary flows proved.
+    fn tell_check(&mut self, summary: &Summary) {
+        let Some(check) = summary.self_check.as_ref().filter(|_| !self.has_told_check) else {
+            return;
+        };
+        self.has_told_check = true;
+        let (start, text) = (self.line_start(), finding(check));
+        let text = visible(&text);
+        match check.count(Verdict::Missed) {
+            0 => self.line(&format!("{start}self-check: {text}")),
+            _ => self.write(&format!(
+                "{start}warning: self-check: {text}: see `egress-baseline status`\n"
+            )),
+        }
     }
 
     fn tell_trouble(&mut self, summary: &Summary) {
@@ -192,6 +253,34 @@ impl Voice {
             )),
         }
         self.trouble = trouble;
+    }
+
+    fn tell_reload(&self, reload: &Reload) {
+        let start = self.line_start();
+        match reload {
+            Reload::Done {
+                changed,
+                needs_restart,
+            } => {
+                let mut text = match changed.as_slice() {
+                    [] => "nothing that can change while it runs is different".to_owned(),
+                    names => format!("changed: {}", names.join(", ")),
+                };
+                if !needs_restart.is_empty() {
+                    text.push_str("; needs a restart: ");
+                    text.push_str(&needs_restart.join(", "));
+                }
+                self.line(&format!("{start}configuration read again; {text}"));
+            }
+            Reload::Failed(error) => self.write(&format!(
+                "{start}warning: the configuration was not taken over, the old settings stay: {}\n",
+                visible(&chain(error))
+            )),
+            Reload::NotStored(error) => self.write(&format!(
+                "{start}warning: the new settings hold, but are not in the database: {}\n",
+                visible(&chain(error))
+            )),
+        }
     }
 
     fn state(&self, summary: &Summary) -> String {
@@ -228,4 +317,15 @@ impl Voice {
         // Nobody listening is no reason to stop observing.
         drop(io::stderr().write_all(text.as_bytes()));
     }
+}
+
+/// An error with its causes, after colons.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    text
 }

@@ -8,7 +8,10 @@ use super::{coverage::watched, now, output};
 use crate::{
     cli::{Format, GlobalArgs},
     failure::Exit,
-    report::status::{DatabaseStatus, Learned, status_report, write_text},
+    report::{
+        status::{DatabaseStatus, Learned, status_report},
+        status_text::write_text,
+    },
     store::{ContactQuery, Reader, StoreError},
 };
 

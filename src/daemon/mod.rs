@@ -5,36 +5,47 @@
 //! by `backlog`, which counts what it drops.
 
 mod backlog;
+mod canaries;
+mod controls;
 mod namespaces;
 mod privileges;
+mod reload;
+mod selfcheck;
+mod signals;
 mod summary;
+mod watchdog;
 mod watcher;
+mod while_watching;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::{
     select,
-    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use self::{backlog::Backlog, watcher::Attached};
-pub use self::{summary::Summary, watcher::WatchError};
+use self::{
+    backlog::{Backlog, Flushed},
+    controls::Controls,
+    selfcheck::SelfChecking,
+    signals::{Asked, Signals},
+    watchdog::Watchdog,
+};
+pub use self::{
+    privileges::PrivilegeError,
+    reload::Reload,
+    summary::Summary,
+    watcher::{Attached, WatchError},
+    while_watching::watch_while,
+};
 use crate::{
     capture,
-    config::RetentionConfig,
+    config::{ConfigError, RetentionConfig},
+    identity::facts::Account,
     mapping::map_by_present_rules,
-    model::{Batch, WatchKind, WatchPeriod},
+    model::{SINCE_BOOT, WatchKind, WatchPeriod},
     pipeline::Scope,
     store::{Recorder, Retention, StoreError, WatchPeriodId},
 };
@@ -52,8 +63,35 @@ pub struct Plan {
     pub flush_every: Duration,
     /// When to stop by itself.
     pub duration: Option<Duration>,
+    /// How much may wait in memory to be written.
+    pub waiting: WaitingLimits,
     /// What the database keeps.
     pub retention: RetentionConfig,
+    /// Whom to become once the hooks are on.
+    pub account: Option<Account>,
+    /// Whether the quick part of the self-check is run once the hooks are on.
+    pub self_check: bool,
+}
+
+/// Makes the plan anew from the configuration as it is now.
+pub type Reread<'a> = &'a mut dyn FnMut() -> Result<Plan, ConfigError>;
+
+/// Bounds of what waits in memory to be written; what is beyond is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingLimits {
+    /// Sums between two flushes.
+    pub contacts: u32,
+    /// Flows that a database has not taken yet.
+    pub flows: u32,
+}
+
+impl Default for WaitingLimits {
+    fn default() -> Self {
+        Self {
+            contacts: 200_000,
+            flows: 500_000,
+        }
+    }
 }
 
 /// Why observing came to an end that nobody asked for.
@@ -65,6 +103,9 @@ pub enum DaemonError {
     /// The store could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Privileges could not be given up.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The runtime could not be set up.
     #[error("set up signals and timers")]
     Runtime(#[source] std::io::Error),
@@ -82,6 +123,9 @@ impl DaemonError {
                 Some("this is a defect: please report it with the last lines above".to_owned())
             }
             Self::Store(error) => error.hint(),
+            Self::Privileges(error) | Self::Watch(WatchError::Privileges(error)) => {
+                Some(error.hint())
+            }
         }
     }
 }
@@ -93,37 +137,75 @@ const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 const TICK: Duration = Duration::from_millis(500);
 
 /// Observes until a signal, or until the plan's time is over, and tells `tell` how it goes.
-pub fn run(plan: &Plan, tell: &mut dyn FnMut(&Summary)) -> Result<(), DaemonError> {
+///
+/// SIGHUP makes the plan anew by `reread`; without it, that signal ends it like any other.
+pub fn run(
+    mut plan: Plan,
+    reread: Option<Reread<'_>>,
+    tell: &mut dyn FnMut(&Summary),
+) -> Result<(), DaemonError> {
     // First, so that a database is not made for nothing.
     capture::check().map_err(WatchError::from)?;
-    let mut recorder = Recorder::open_for_observer(&plan.database)?;
+    // A thread has the privileges of the one that starts it: these need what is given up below. The
+    // one of the hooks waits until the store is open, that of the check until they are on.
+    let waiting = watcher::spawn(&plan)?;
+    let check = SelfChecking::prepare(&plan);
+    let mut recorder = open_store(&plan)?;
     map_by_present_rules(&mut recorder)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(DaemonError::Runtime)?
-        .block_on(observe(plan, &mut recorder, tell))
+        .block_on(observe(
+            &mut plan,
+            (waiting, check),
+            &mut recorder,
+            reread,
+            tell,
+        ))
+}
+
+/// Opens the database and leaves this thread without privileges. Where another user is to own the
+/// database, it is opened as that user: root must not follow what is in a directory of others.
+fn open_store(plan: &Plan) -> Result<Recorder, DaemonError> {
+    if let Some(account) = &plan.account {
+        privileges::prepare_place(&plan.database, account)?;
+        privileges::give_up(Some(account), privileges::FOR_WRITING)?;
+        return Ok(Recorder::open_for_observer(&plan.database)?);
+    }
+    let recorder = Recorder::open_for_observer(&plan.database)?;
+    privileges::give_up(None, privileges::FOR_WRITING)?;
+    Ok(recorder)
+}
+
+/// A thread that has not turned its hooks on yet; it ends if `go` is dropped.
+struct Waiting {
+    thread: JoinHandle<()>,
+    controls: Arc<Controls>,
+    go: oneshot::Sender<()>,
+    ready: oneshot::Receiver<Result<Attached, WatchError>>,
+    batches: mpsc::UnboundedReceiver<Flushed>,
 }
 
 struct Watch {
     thread: JoinHandle<()>,
-    should_stop: Arc<AtomicBool>,
-    batches: mpsc::UnboundedReceiver<Batch>,
+    controls: Arc<Controls>,
+    batches: mpsc::UnboundedReceiver<Flushed>,
     attached: Attached,
 }
 
-async fn start(plan: &Plan) -> Result<Watch, DaemonError> {
-    let should_stop = Arc::new(AtomicBool::new(false));
-    let (batch_sender, batches) = mpsc::unbounded_channel();
-    let (ready_sender, ready) = oneshot::channel();
-    let thread = watcher::spawn(plan, Arc::clone(&should_stop), ready_sender, batch_sender)?;
-    let attached = ready.await.map_err(|_| WatchError::Died)??;
-    Ok(Watch {
-        thread,
-        should_stop,
-        batches,
-        attached,
-    })
+impl Waiting {
+    async fn start(self) -> Result<Watch, DaemonError> {
+        // A thread that is gone does not answer below.
+        let _is_gone = self.go.send(()).is_err();
+        let attached = self.ready.await.map_err(|_| WatchError::Died)??;
+        Ok(Watch {
+            thread: self.thread,
+            controls: self.controls,
+            batches: self.batches,
+            attached,
+        })
+    }
 }
 
 fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
@@ -135,35 +217,53 @@ fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
         backend: Some(attached.backend.name().to_owned()),
         backend_failures: attached.failures.clone(),
         blind_spots: attached.blind_spots.clone(),
-        settings: serde_json::json!({
-            "include_loopback": plan.scope.include_loopback,
-            "full_command_lines": plan.scope.full_command_lines,
-            "flush_every_ns": u64::try_from(plan.flush_every.as_nanos()).unwrap_or(u64::MAX),
-            "ring_bytes": plan.capture.limits.ring_bytes,
-            "connections": plan.capture.limits.connections,
-            "datagram_contacts": plan.capture.limits.datagram_contacts,
-            "known_processes": plan.capture.limits.known_processes,
-        }),
+        settings: settings(plan, attached),
         source: None,
-        started: attached.since,
-        covered_until: attached.since,
+        started: attached.since.now(),
+        covered_until: attached.since.now(),
         ended: None,
     }
 }
 
+fn settings(plan: &Plan, attached: &Attached) -> serde_json::Value {
+    let limits = &plan.capture.limits;
+    serde_json::json!({
+        "include_loopback": plan.scope.include_loopback,
+        "full_command_lines": plan.scope.full_command_lines,
+        "flush_every_ns": u64::try_from(plan.flush_every.as_nanos()).unwrap_or(u64::MAX),
+        "ring_bytes": limits.ring_bytes,
+        "connections": limits.connections,
+        "connecting": limits.connecting,
+        "datagram_contacts": limits.datagram_contacts,
+        "conversations": limits.conversations,
+        "known_processes": limits.known_processes,
+        "known_cgroups": limits.known_cgroups,
+        "own_addresses": limits.own_addresses,
+        "identifying": limits.identifying,
+        "contacts": plan.waiting.contacts,
+        "waiting_flows": plan.waiting.flows,
+        "kernel_bytes": attached.kernel_bytes,
+        SINCE_BOOT: attached.since.boot_ns(),
+    })
+}
+
 async fn observe(
-    plan: &Plan,
+    plan: &mut Plan,
+    (waiting, mut check): (Waiting, SelfChecking),
     recorder: &mut Recorder,
+    mut reread: Option<Reread<'_>>,
     tell: &mut dyn FnMut(&Summary),
 ) -> Result<(), DaemonError> {
     // Before anything is turned on, so that a signal in between ends it in good order.
     let mut signals = Signals::listen()?;
-    let mut watch = start(plan).await?;
-    let period = recorder.begin(&watch_period(plan, &watch.attached))?;
+    let mut watch = waiting.start().await?;
+    let mut period = recorder.begin(&watch_period(plan, &watch.attached))?;
     let mut summary = Summary::new(&watch.attached);
     tell(&summary);
     notify(&[NotifyState::Ready]);
-    let mut backlog = Backlog::default();
+    check.begin(&watch.attached);
+    let mut backlog = Backlog::new(plan.waiting.flows);
+    let mut watchdog = Watchdog::of_service(Instant::now().into_std());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let deadline = Instant::now() + plan.duration.unwrap_or(Duration::MAX / 4).min(A_CENTURY);
@@ -171,19 +271,32 @@ async fn observe(
     loop {
         select! {
             batch = watch.batches.recv() => match batch {
-                Some(batch) => {
-                    summary.count(&batch);
-                    backlog.push(batch);
-                    summary.store_failure = backlog.write(recorder, period);
+                Some(mut flushed) => {
+                    check.take_out_of(&mut flushed.batch);
+                    summary.count(&flushed.batch);
+                    summary.losses += backlog.push(flushed);
+                    summary.store_failure = backlog.write(recorder, &mut period);
                     tell(&summary);
                 }
                 None => break,
             },
-            () = signals.any() => watch.stop(),
+            asked = signals.next() => match (asked, reread.as_mut()) {
+                (Asked::HangUp, Some(reread)) => {
+                    notify_reloading();
+                    summary.reload = Some(watch.reload(plan, reread(), recorder, period));
+                    tell(&summary);
+                    summary.reload = None;
+                    notify(&[NotifyState::Ready]);
+                }
+                (Asked::Stop | Asked::HangUp, _) => watch.stop(),
+            },
             // A deadline that is past would be met again at once, for as long as the last drain takes.
-            () = sleep_until(deadline), if !watch.is_stopping() => watch.stop(),
+            () = sleep_until(deadline), if !watch.controls.should_stop() => watch.stop(),
             _ = tick.tick() => {
-                notify(&[NotifyState::Watchdog]);
+                if watchdog.is_well(watch.controls.beats(), Instant::now().into_std()) {
+                    notify(&[NotifyState::Watchdog]);
+                }
+                check.go_on(recorder, period, &mut summary);
                 tell(&summary);
                 if retention_due <= Instant::now() {
                     retention_due = Instant::now() + RETENTION_EVERY;
@@ -192,6 +305,8 @@ async fn observe(
             }
         }
     }
+    check.end(recorder, period, &mut summary);
+    tell(&summary);
     finish(watch, recorder, period, backlog)
 }
 
@@ -208,13 +323,27 @@ fn retention(kept: &RetentionConfig) -> Retention {
 const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Watch {
-    fn is_stopping(&self) -> bool {
-        self.should_stop.load(Ordering::Relaxed)
+    fn stop(&self) {
+        if !self.controls.stop() {
+            notify(&[NotifyState::Stopping]);
+        }
     }
 
-    fn stop(&self) {
-        if !self.should_stop.swap(true, Ordering::Relaxed) {
-            notify(&[NotifyState::Stopping]);
+    fn reload(
+        &self,
+        plan: &mut Plan,
+        new: Result<Plan, ConfigError>,
+        recorder: &mut Recorder,
+        period: WatchPeriodId,
+    ) -> Reload {
+        let reload = match new {
+            Ok(new) => reload::take_over(plan, new),
+            Err(error) => return Reload::Failed(error),
+        };
+        self.controls.flush_every(plan.flush_every);
+        match recorder.amend(period, &settings(plan, &self.attached)) {
+            Ok(()) => reload,
+            Err(error) => Reload::NotStored(error),
         }
     }
 }
@@ -222,12 +351,12 @@ impl Watch {
 fn finish(
     watch: Watch,
     recorder: &mut Recorder,
-    period: WatchPeriodId,
+    mut period: WatchPeriodId,
     mut backlog: Backlog,
 ) -> Result<(), DaemonError> {
-    let was_asked = watch.is_stopping();
+    let was_asked = watch.controls.should_stop();
     watch.thread.join().map_err(|_| WatchError::Died)?;
-    if let Some(failure) = backlog.write(recorder, period) {
+    if let Some(failure) = backlog.write(recorder, &mut period) {
         return Err(failure.into());
     }
     recorder.end(period, capture::now())?;
@@ -238,28 +367,14 @@ fn finish(
     }
 }
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, DaemonError> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?,
-            terminate: signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?,
-        })
-    }
-
-    async fn any(&mut self) {
-        select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// Tells the service manager, if there is one; it not listening is no reason to stop.
 fn notify(states: &[NotifyState<'_>]) {
     drop(sd_notify::notify(states));
+}
+
+/// Newer service managers want to know when; older ones leave out what they do not know.
+fn notify_reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
 }

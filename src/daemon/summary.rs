@@ -1,9 +1,9 @@
 //! How observing goes, for the operator.
 
-use super::watcher::Attached;
+use super::{reload::Reload, watcher::Attached};
 use crate::{
     capture::Backend,
-    model::{BackendFailure, Batch, BlindSpot},
+    model::{BackendFailure, Batch, BlindSpot, SelfCheck},
     store::{Pruned, StoreError},
 };
 
@@ -26,6 +26,10 @@ pub struct Summary {
     pub store_failure: Option<StoreError>,
     /// What retention dropped when it was last applied.
     pub retention: Option<Result<Pruned, StoreError>>,
+    /// What came of reading the configuration again, told once.
+    pub reload: Option<Reload>,
+    /// What the self-check found, once it is over.
+    pub self_check: Option<SelfCheck>,
 }
 
 impl Summary {
@@ -39,6 +43,8 @@ impl Summary {
             losses: 0,
             store_failure: None,
             retention: None,
+            reload: None,
+            self_check: None,
         }
     }
 

@@ -3,23 +3,22 @@
 use std::{
     io,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Plan, namespaces::Namespaces, privileges};
+use super::{
+    Plan, Waiting, backlog::Flushed, controls::Controls, namespaces::Namespaces, privileges,
+    privileges::PrivilegeError,
+};
 use crate::{
-    capture::{self, Backend, Capture, CaptureError, boot_clock},
-    identity::facts::{Accounts, is_host_file, mount_namespace_of},
+    capture::{Backend, Capture, CaptureError, boot_clock},
+    identity::facts::{Accounts, arguments_of, is_host_file, mount_namespace_of},
     model::{
-        BackendFailure, Batch, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage,
-        Timestamp,
+        BackendFailure, BlindSpot, BootClock, KernelEvent, LossCause, ProcessImage, Timestamp,
     },
     pipeline::{Pipeline, ProcessFacts},
 };
@@ -42,6 +41,9 @@ pub enum WatchError {
     /// No thread could be had for them.
     #[error("start the capture thread")]
     Thread(#[source] io::Error),
+    /// Its privileges could not be given up.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The thread ended by itself: a defect.
     #[error("the capture thread ended unexpectedly")]
     Died,
@@ -49,49 +51,66 @@ pub enum WatchError {
 
 /// Hooks that were turned on.
 #[derive(Debug)]
-pub(super) struct Attached {
-    pub(super) backend: Backend,
-    pub(super) failures: Vec<BackendFailure>,
-    pub(super) blind_spots: Vec<BlindSpot>,
-    pub(super) since: Timestamp,
+pub struct Attached {
+    /// The backend.
+    pub backend: Backend,
+    /// Backends that were tried before it.
+    pub failures: Vec<BackendFailure>,
+    /// What it cannot see on this kernel.
+    pub blind_spots: Vec<BlindSpot>,
+    /// When all of them were on.
+    pub since: BootClock,
+    /// What its tables take of the kernel's memory.
+    pub kernel_bytes: u64,
 }
 
-type Ready = oneshot::Sender<Result<Attached, WatchError>>;
-
-/// Starts the thread. It says on `ready` how that went, sends a batch at each flush and ends after
-/// the last one.
-pub(super) fn spawn(
-    plan: &Plan,
-    should_stop: Arc<AtomicBool>,
-    ready: Ready,
-    batches: mpsc::UnboundedSender<Batch>,
-) -> Result<JoinHandle<()>, WatchError> {
+/// Starts the thread. Told to go, it turns the hooks on, says how that went, sends a batch at each
+/// flush and ends after the last one.
+pub(super) fn spawn(plan: &Plan) -> Result<Waiting, WatchError> {
     let plan = plan.clone();
-    thread::Builder::new()
+    let controls = Arc::new(Controls::new(plan.flush_every));
+    let (go, go_receiver) = oneshot::channel();
+    let (ready_sender, ready) = oneshot::channel();
+    let (batch_sender, batches) = mpsc::unbounded_channel();
+    let own_controls = Arc::clone(&controls);
+    let thread = thread::Builder::new()
         .name("capture".to_owned())
         .spawn(move || {
-            let capture = match Capture::start(&plan.capture) {
-                Ok(capture) => capture,
-                Err(error) => {
-                    // Nobody is left to be told if this fails.
-                    drop(ready.send(Err(error.into())));
-                    return;
+            if go_receiver.blocking_recv().is_err() {
+                return;
+            }
+            match attach(&plan) {
+                Ok((attached, mut watcher)) => {
+                    if ready_sender.send(Ok(attached)).is_ok() {
+                        watcher.watch(&own_controls, &batch_sender);
+                    }
                 }
-            };
-            let since = capture::now();
-            privileges::drop_all_but_needed();
-            let attached = Attached {
-                backend: capture.backend(),
-                failures: capture.failures().to_vec(),
-                blind_spots: capture.blind_spots().to_vec(),
-                since,
-            };
-            let mut watcher = Watcher::new(&plan, capture, since);
-            if ready.send(Ok(attached)).is_ok() {
-                watcher.watch(&plan, &should_stop, &batches);
+                // Nobody is left to be told if this fails.
+                Err(error) => drop(ready_sender.send(Err(error))),
             }
         })
-        .map_err(WatchError::Thread)
+        .map_err(WatchError::Thread)?;
+    Ok(Waiting {
+        thread,
+        controls,
+        go,
+        ready,
+        batches,
+    })
+}
+
+fn attach(plan: &Plan) -> Result<(Attached, Watcher), WatchError> {
+    let capture = Capture::start(&plan.capture)?;
+    let since = boot_clock();
+    privileges::give_up(plan.account.as_ref(), privileges::FOR_HOOKS)?;
+    let attached = Attached {
+        backend: capture.backend(),
+        failures: capture.failures().to_vec(),
+        blind_spots: capture.blind_spots().to_vec(),
+        since,
+        kernel_bytes: capture.kernel_bytes(),
+    };
+    Ok((attached, Watcher::new(plan, capture, since.now())))
 }
 
 struct Watcher {
@@ -108,9 +127,11 @@ const ROOT: &str = "/";
 impl Watcher {
     fn new(plan: &Plan, capture: Capture, since: Timestamp) -> Self {
         let root = Path::new(ROOT);
+        let mut pipeline = Pipeline::new(plan.scope.clone(), since);
+        pipeline.set_most_contacts(usize::try_from(plan.waiting.contacts).unwrap_or(usize::MAX));
         let mut watcher = Self {
             capture,
-            pipeline: Pipeline::new(plan.scope.clone(), since),
+            pipeline,
             namespaces: Namespaces::new(root),
             accounts: Accounts::of_host(root),
             // Some sandboxes hide their first process from everybody; then this one stands for the host.
@@ -118,32 +139,34 @@ impl Watcher {
                 .or_else(|| mount_namespace_of(root, std::process::id())),
         };
         watcher.refresh_facts();
+        let open = watcher.capture.open_connections();
+        watcher.take_in(open);
         watcher
     }
 
-    fn watch(
-        &mut self,
-        plan: &Plan,
-        should_stop: &AtomicBool,
-        batches: &mpsc::UnboundedSender<Batch>,
-    ) {
+    fn watch(&mut self, controls: &Controls, batches: &mpsc::UnboundedSender<Flushed>) {
         let mut flushed = Instant::now();
         let mut drained = Instant::now();
         loop {
-            let is_last = should_stop.load(Ordering::Relaxed);
+            controls.beat();
+            let is_last = controls.should_stop();
             if !is_last {
                 self.capture.wait(POLL);
             }
             let is_news_due = self.pipeline.has_news() && flushed.elapsed() >= NEWS_AFTER;
-            let is_flush_due = is_last || is_news_due || flushed.elapsed() >= plan.flush_every;
+            let is_flush_due =
+                is_last || is_news_due || flushed.elapsed() >= controls.flush_interval();
             let is_drain_due = is_flush_due || drained.elapsed() >= DRAIN_EVERY;
             if is_drain_due {
                 drained = Instant::now();
             }
+            // Before anything is fetched: what happens meanwhile may be in none of what is, and a
+            // batch must not claim to cover it.
+            let covered_until = boot_clock();
             self.take(is_drain_due);
             if is_flush_due {
                 flushed = Instant::now();
-                if batches.send(self.flush(is_last)).is_err() {
+                if batches.send(self.flush(covered_until, is_last)).is_err() {
                     return;
                 }
             }
@@ -154,19 +177,29 @@ impl Watcher {
     }
 
     fn take(&mut self, with_datagrams: bool) {
+        let events = self.capture.take(with_datagrams);
+        self.take_in(events);
+        if with_datagrams {
+            self.pipeline.drained();
+        }
+    }
+
+    fn take_in(&mut self, events: Vec<KernelEvent>) {
         let clock = boot_clock();
-        for event in self.capture.take(with_datagrams) {
-            let facts = match &event {
-                KernelEvent::Process(image) => self.meet(image),
+        for mut event in events {
+            let facts = match &mut event {
+                KernelEvent::Process(image) => {
+                    complete(image);
+                    self.meet(image)
+                }
                 KernelEvent::Cgroup(_)
                 | KernelEvent::Connect(_)
                 | KernelEvent::ConnectionEnd(_)
+                | KernelEvent::OpenConnection(_)
+                | KernelEvent::Carried(_)
                 | KernelEvent::Datagrams(_) => ProcessFacts::default(),
             };
             self.pipeline.take(event, clock, facts);
-        }
-        if with_datagrams {
-            self.pipeline.drained();
         }
         for loss in self.capture.new_losses() {
             self.pipeline.lose(loss.cause, loss.count, loss.bytes);
@@ -203,25 +236,43 @@ impl Watcher {
         self.pipeline.set_accounts(self.accounts.names().clone());
     }
 
-    fn flush(&mut self, is_last: bool) -> Batch {
+    fn flush(&mut self, covered_until: BootClock, is_last: bool) -> Flushed {
         self.refresh_facts();
+        if is_last {
+            self.take_unannounced();
+        }
+        let mut events = self.capture.open_connections();
+        events.extend(self.capture.carried());
+        self.take_in(events);
         self.settle();
         match self.capture.new_skips() {
             0 => {}
             skips => self.pipeline.lose(LossCause::HookSkipped, skips, None),
         }
-        let batch = self.pipeline.flush(boot_clock(), is_last);
+        let batch = self.pipeline.flush(covered_until, is_last);
         for key in self.pipeline.forgotten() {
             self.capture.forget_process(&key);
         }
-        batch
+        Flushed {
+            batch,
+            stepped_to: self.pipeline.stepped_to(),
+        }
     }
 
-    /// Asks the kernel how the connects stand whose outcome is not known.
+    /// Connects that never fitted into the ring and are not over: nothing would tell of them any more.
+    fn take_unannounced(&mut self) {
+        let clock = boot_clock();
+        for connect in self.capture.unannounced() {
+            self.tell(KernelEvent::Connect(connect), clock);
+        }
+    }
+
+    /// Asks the kernel how the connects stand whose outcome is not known, and whether those are still
+    /// open that were not heard of today.
     fn settle(&mut self) {
         let mut gone = Vec::new();
         let clock = boot_clock();
-        for connect in self.pipeline.open_connects() {
+        for connect in self.pipeline.open_connects(clock) {
             match self.capture.look_at(&connect) {
                 Some(end) => self.tell(KernelEvent::ConnectionEnd(end), clock),
                 None => gone.push(connect),
@@ -240,5 +291,19 @@ impl Watcher {
 
     fn tell(&mut self, event: KernelEvent, clock: BootClock) {
         self.pipeline.take(event, clock, ProcessFacts::default());
+    }
+}
+
+/// Reads the arguments of a process that the kernel side could not look into.
+fn complete(image: &mut ProcessImage) {
+    if !image.flags.argv_elsewhere {
+        return;
+    }
+    match arguments_of(Path::new(ROOT), image.key.pid, image.key.started_boot_ns) {
+        Some(arguments) => {
+            image.argv = arguments.words;
+            image.flags.argv_truncated = arguments.is_truncated;
+        }
+        None => image.flags.argv_unreadable = true,
     }
 }

@@ -6,6 +6,7 @@
 mod fields;
 mod flow;
 mod records;
+mod self_checks;
 mod state;
 
 use serde_json::{Map, Value};

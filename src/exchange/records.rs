@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     LineError,
     fields::{Fields, bad, required, shortened},
+    self_checks,
 };
 use crate::model::{
     BackendFailure, BlindSpot, Destination, ImportSource, Loss, LossCause, NameAddress, NameSource,
@@ -132,6 +133,10 @@ pub(super) fn render(record: &Record) -> Result<String, serde_json::Error> {
             count: loss.count,
             bytes: loss.bytes,
         }),
+        Record::SelfCheck {
+            watch_period_id,
+            check,
+        } => self_checks::render(*watch_period_id, check),
         Record::Process { id, process } => serde_json::to_string(&Numbered {
             kind: "process",
             id: *id,
@@ -230,6 +235,7 @@ pub(super) fn parse(kind: &str, fields: &mut Fields) -> Result<Record, LineError
             period: watch_period(fields)?,
         }),
         "loss" => loss(fields),
+        "self_check" => self_checks::parse(fields),
         "process" => Ok(Record::Process {
             id: required("id", fields.wide("id")?)?,
             process: Box::new(process(fields)?),

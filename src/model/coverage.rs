@@ -1,6 +1,6 @@
 //! What could have been seen, and what was lost.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ pub struct WatchPeriod {
     pub backend_failures: Vec<BackendFailure>,
     /// What the backend cannot see on this kernel.
     pub blind_spots: Vec<BlindSpot>,
-    /// Settings that change what is recorded (a JSON object).
+    /// Settings that change what is recorded, and [`SINCE_BOOT`] (a JSON object).
     pub settings: serde_json::Value,
     /// The file, for imports.
     pub source: Option<ImportSource>,
@@ -80,6 +80,17 @@ pub struct WatchPeriod {
     pub covered_until: Timestamp,
     /// Orderly end; none while it runs, and for ever if it was killed.
     pub ended: Option<Timestamp>,
+}
+
+/// The key among a watch period's settings of the time since boot at its start, nanoseconds.
+pub const SINCE_BOOT: &str = "since_boot_ns";
+
+impl WatchPeriod {
+    /// When the host had been started, as it looked when this watch period began.
+    pub fn booted(&self) -> Option<Timestamp> {
+        let since_boot = self.settings.get(SINCE_BOOT)?.as_u64()?;
+        Some(self.started.before(Duration::from_nanos(since_boot)))
+    }
 }
 
 /// Why something that happened is not in the store, or not whole.
@@ -99,6 +110,9 @@ pub enum LossCause {
     CallsFull,
     /// A process could not be identified because the kernel-side scratch space was taken.
     ScratchFull,
+    /// A datagram is recorded that may have been an answer: who wrote first did not fit into the
+    /// kernel's table.
+    ConversationsFull,
     /// A process's memory could not be read: its identity is incomplete.
     IdentityUnreadable,
     /// A flow whose process is not known: it is recorded without one.
@@ -109,8 +123,17 @@ pub enum LossCause {
     DrainFailed,
     /// A return probe did not fire: the errno of a failed connect may be missing.
     ReturnProbeMissed,
+    /// A connection was open before it could be observed and does not show which side began: it is
+    /// not recorded.
+    OpenUnclear,
     /// The kernel did not run a hook, because it was running on that CPU already.
     HookSkipped,
+    /// A protocol's module was loaded while observing: what it did before its hooks were on is
+    /// missing.
+    HookLate,
+    /// A frame or packet that brings its own header could not be read: it is recorded without the
+    /// destination in it.
+    PayloadUnreadable,
     /// The table of contacts in user space was full.
     ContactsFull,
     /// The store could not be written and memory for what waited was used up.
@@ -121,19 +144,23 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
         Self::DatagramsFull,
         Self::CallsFull,
         Self::ScratchFull,
+        Self::ConversationsFull,
         Self::IdentityUnreadable,
         Self::ProcessUnknown,
         Self::RecordUndecodable,
         Self::DrainFailed,
         Self::ReturnProbeMissed,
+        Self::OpenUnclear,
         Self::HookSkipped,
+        Self::HookLate,
+        Self::PayloadUnreadable,
         Self::ContactsFull,
         Self::StoreFailed,
         Self::LineSkipped,
@@ -148,12 +175,16 @@ impl LossCause {
             Self::DatagramsFull => "datagrams_full",
             Self::CallsFull => "calls_full",
             Self::ScratchFull => "scratch_full",
+            Self::ConversationsFull => "conversations_full",
             Self::IdentityUnreadable => "identity_unreadable",
             Self::ProcessUnknown => "process_unknown",
             Self::RecordUndecodable => "record_undecodable",
             Self::DrainFailed => "drain_failed",
             Self::ReturnProbeMissed => "return_probe_missed",
+            Self::OpenUnclear => "open_unclear",
             Self::HookSkipped => "hook_skipped",
+            Self::HookLate => "hook_late",
+            Self::PayloadUnreadable => "payload_unreadable",
             Self::ContactsFull => "contacts_full",
             Self::StoreFailed => "store_failed",
             Self::LineSkipped => "line_skipped",
@@ -168,13 +199,19 @@ impl LossCause {
             Self::ConnectionsFull => "connections whose end could not be followed",
             Self::DatagramsFull => "datagrams to contacts that did not fit into the kernel's table",
             Self::CallsFull => "calls whose refusal would not have been noticed",
+            Self::ConversationsFull => "datagrams that may have been answers",
             Self::ScratchFull => "processes that could not be identified in time",
             Self::IdentityUnreadable => "processes whose identity is incomplete",
             Self::ProcessUnknown => "flows recorded without a process",
             Self::RecordUndecodable => "records from the kernel that made no sense",
             Self::DrainFailed => "kernel tables that could not be read",
             Self::ReturnProbeMissed => "connects whose errno may be missing",
+            Self::OpenUnclear => "connections of earlier that do not show which side began",
             Self::HookSkipped => "hooks that the kernel did not run",
+            Self::HookLate => "protocols that were loaded a moment before their hooks were on",
+            Self::PayloadUnreadable => {
+                "frames and packets recorded without the destination in them"
+            }
             Self::ContactsFull => "attempts to contacts that did not fit into memory",
             Self::StoreFailed => "attempts that could not be written to the database",
             Self::LineSkipped => "lines of an import that were skipped",

@@ -21,6 +21,10 @@ pub enum KernelEvent {
     Connect(Connect),
     /// A connect failed, or a connection ended, or its state was asked for.
     ConnectionEnd(ConnectionEnd),
+    /// A connection was open before it could be observed.
+    OpenConnection(OpenConnection),
+    /// An open connection has carried something.
+    Carried(Carried),
     /// Datagrams, raw packets or frames that were counted in the kernel.
     Datagrams(DatagramCount),
 }
@@ -43,6 +47,9 @@ pub struct ImageFlags {
     pub argv_unreadable: bool,
     /// A thread of the kernel.
     pub kernel_thread: bool,
+    /// The kernel side could not look into the memory of the process: its arguments are in `/proc`.
+    #[serde(default)]
+    pub argv_elsewhere: bool,
 }
 
 /// A process image at its first attempt. Byte strings are as the kernel has them.
@@ -143,6 +150,39 @@ pub struct Connect {
     pub remote: Endpoint,
     /// Whether its end will be reported; it is not where the kernel's table was full.
     pub is_followed: bool,
+    /// It was open before it could be observed: no attempt of it was seen, and it began when it was
+    /// found.
+    #[serde(default)]
+    pub was_open: bool,
+}
+
+/// A connection that was open before it could be observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenConnection {
+    /// Which, whose, where to.
+    pub connect: Connect,
+    /// Whether it is established; else it waits for an answer.
+    pub is_established: bool,
+    /// Source port.
+    pub source_port: u16,
+    /// Payload bytes that it had sent by then, which nobody saw.
+    pub bytes_out: u64,
+    /// Payload bytes that it had received by then.
+    pub bytes_in: u64,
+}
+
+/// What an open connection has carried since it began, or since it was opened if that was before it
+/// could be observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Which.
+    pub id: ConnectionId,
+    /// When: nanoseconds since boot.
+    pub at_boot_ns: u64,
+    /// Payload bytes sent, retransmissions left out.
+    pub bytes_out: u64,
+    /// Payload bytes received.
+    pub bytes_in: u64,
 }
 
 /// What became of a connect.
@@ -182,12 +222,15 @@ pub struct DatagramCount {
     /// Calls that should each end in a packet, where a hook sees the call and another the packet;
     /// with an errno: calls that were counted as sent, and were refused.
     pub begun: u64,
-    /// Calls or packets that went out.
+    /// Calls or packets that went out; 0 beside `bytes` if these belong to some that were told before.
     pub sent: u64,
     /// Payload bytes.
     pub bytes: u64,
     /// Source port; 0 if several or none.
     pub source_port: u16,
+    /// Nobody knows who wrote first.
+    #[serde(default)]
+    pub may_be_reply: bool,
     /// First: nanoseconds since boot.
     pub first_boot_ns: u64,
     /// Last: nanoseconds since boot.

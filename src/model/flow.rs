@@ -24,6 +24,9 @@ pub enum Outcome {
     Denied,
     /// A datagram, raw packet or frame was handed to the network; nobody can say what became of it.
     Sent,
+    /// A datagram was sent of which nobody knows whether it was an answer: the two may have been
+    /// talking before they were watched.
+    MaybeReply,
     /// It failed otherwise; the flow carries the errno where it is known.
     Failed,
     /// Not known; counts as made.
@@ -32,9 +35,10 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Established,
         Self::Sent,
+        Self::MaybeReply,
         Self::Unknown,
         Self::Pending,
         Self::Refused,
@@ -54,6 +58,7 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::Denied => "denied",
             Self::Sent => "sent",
+            Self::MaybeReply => "maybe_reply",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
         }
@@ -65,7 +70,9 @@ impl Outcome {
             Self::Refused | Self::Unreachable | Self::TimedOut | Self::Denied | Self::Failed => {
                 true
             }
-            Self::Pending | Self::Established | Self::Sent | Self::Unknown => false,
+            Self::Pending | Self::Established | Self::Sent | Self::MaybeReply | Self::Unknown => {
+                false
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod application;
 mod batch;
+mod check;
 mod contact;
 mod coverage;
 mod destination;
@@ -17,14 +18,15 @@ mod time;
 
 pub use application::{Application, Context};
 pub use batch::{Batch, FlowRecord, Ticket};
+pub use check::{CheckedKind, SeenAs, SelfCheck, Verdict};
 pub use contact::{Contact, SamplingUnit, Tally};
 pub use coverage::{
-    BackendFailure, BlindSpot, ImportSource, Loss, LossCause, WatchKind, WatchPeriod,
+    BackendFailure, BlindSpot, ImportSource, Loss, LossCause, SINCE_BOOT, WatchKind, WatchPeriod,
 };
 pub use destination::{Destination, Name, NameSource, Protocol};
 pub use event::{
-    CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
-    KernelEvent, ProcessImage, Sender,
+    Carried, CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
+    KernelEvent, OpenConnection, ProcessImage, Sender,
 };
 pub use flow::{Flow, Outcome};
 pub use identity::{IdentityRecord, RawIdentity};

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::{
-    Application, Destination, Flow, Loss, NameSource, Outcome, Process, RawIdentity, Tally,
-    Timestamp, WatchPeriod,
+    Application, Destination, Flow, Loss, NameSource, Outcome, Process, RawIdentity, SelfCheck,
+    Tally, Timestamp, WatchPeriod,
 };
 
 /// One record. Ids are numbers that tie the records of one dump together and mean nothing outside
@@ -31,6 +31,13 @@ pub enum Record {
         watch_period_id: u64,
         /// The loss.
         loss: Loss,
+    },
+    /// What canary flows proved while something watched.
+    SelfCheck {
+        /// The watch period that it belongs to.
+        watch_period_id: u64,
+        /// What was found.
+        check: SelfCheck,
     },
     /// A process image.
     Process {

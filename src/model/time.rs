@@ -29,6 +29,11 @@ impl Timestamp {
         )
     }
 
+    /// The UTC day, in days since 1970.
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(24 * NANOSECONDS_PER_HOUR)
+    }
+
     /// The start of the next UTC hour.
     pub const fn next_hour(self) -> Self {
         Self(self.hour().0.saturating_add(NANOSECONDS_PER_HOUR))
@@ -153,8 +158,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 
 /// How the time since boot and the time of day stood to each other at one moment.
 ///
-/// Taken anew with each take of events: the time of day may be stepped, and the time since boot
-/// goes on through suspend.
+/// Taken anew for each flush interval: the time of day may be stepped, and the time since boot goes on
+/// through suspend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootClock {
     boot_ns: u64,

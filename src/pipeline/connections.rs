@@ -1,11 +1,15 @@
 //! Connects and what became of each.
 
+use std::collections::BTreeSet;
+
 use super::{
     outcome_of,
     sockets::Sockets,
     sums::{Part, SourcePort},
 };
-use crate::model::{BootClock, Connect, ConnectionEnd, Outcome, Ticket, Timestamp};
+use crate::model::{
+    BootClock, Carried, Connect, ConnectionEnd, OpenConnection, Outcome, Ticket, Timestamp,
+};
 
 /// How far the store knows a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +22,36 @@ enum Stage {
     Told,
 }
 
+/// Payload bytes either way, since a connection began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bytes {
+    out: u64,
+    into: u64,
+}
+
 #[derive(Debug)]
 struct Open {
     connect: Connect,
     at: Timestamp,
     stage: Stage,
+    port: SourcePort,
+    /// As far as the kernel has told.
+    carried: Bytes,
+    /// What of it is in rows, or was carried before anybody could see it.
+    told: Bytes,
+    /// The UTC day of its latest row.
+    day: i64,
 }
 
 /// Connections that are not over, by socket.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     open: Sockets<Open>,
+    /// Those whose outcome is not known.
+    unsettled: BTreeSet<u64>,
+    /// Those of which nothing was heard on the day that it is, as far as they were not asked about.
+    quiet: Vec<u64>,
+    day: i64,
     tickets: u64,
 }
 
@@ -47,60 +70,78 @@ pub(super) struct Told {
 /// connect that can be sent changes it before the call returns.
 const STILL_UNSENT_NS: u64 = 1_000_000_000;
 
-fn part(open: &Open, outcome: Outcome, last: Timestamp) -> Part {
-    Part {
-        sender: open.connect.sender,
-        remote: open.connect.remote,
-        outcome,
-        errno: None,
-        first: open.at,
-        last,
-        attempts: 1,
-        bytes_out: None,
-        bytes_in: None,
-        duration: None,
-        source_port: SourcePort::Unknown,
-    }
-}
+/// Quiet connections that are asked about at each flush of a new day: a millisecond or two.
+const QUIET_AT_ONCE: usize = 2_000;
 
 impl Connections {
     /// A connect begins. What is told is about one whose end will not be, or about an earlier one of the
     /// same socket whose end never was.
     pub(super) fn begin(&mut self, connect: Connect, clock: BootClock) -> Told {
-        let at = clock.at(connect.id.started_boot_ns);
-        let is_followed = connect.is_followed;
-        let socket = connect.id.socket;
-        let mut open = Open {
-            connect,
-            at,
-            stage: Stage::New,
-        };
-        if !is_followed {
+        let mut open = Open::of(connect, clock);
+        let at = open.at;
+        if !open.connect.is_followed {
             return open.resolve(Outcome::Unknown, at);
         }
-        match self.open.insert(socket, open) {
-            Some(mut earlier) => earlier.resolve(Outcome::Unknown, at),
+        match self.keep(open) {
+            Some(mut earlier) => {
+                earlier.tell_by(clock);
+                earlier.resolve(Outcome::Unknown, at)
+            }
             None => Told::default(),
+        }
+    }
+
+    /// A connection is found open that began before it could be seen.
+    pub(super) fn find(&mut self, found: OpenConnection, clock: BootClock) -> Told {
+        let mut open = Open::of(found.connect, clock);
+        let at = open.at;
+        open.port = SourcePort::of(found.source_port);
+        open.carried = Bytes {
+            out: found.bytes_out,
+            into: found.bytes_in,
+        };
+        open.told = open.carried;
+        let told = match (found.is_established, open.connect.is_followed) {
+            (true, _) => open.resolve(Outcome::Established, at),
+            (false, true) => Told::default(),
+            (false, false) => open.resolve(Outcome::Unknown, at),
+        };
+        if open.connect.is_followed {
+            self.keep(open);
+        }
+        told
+    }
+
+    /// The kernel tells what an open connection has carried.
+    pub(super) fn carry(&mut self, carried: &Carried, clock: BootClock) -> Told {
+        match self.open.get_mut(&carried.id.socket) {
+            Some(open) if open.connect.id == carried.id => {
+                open.hear_of(carried.bytes_out, carried.bytes_in);
+                if open.stage == Stage::Told {
+                    return open.more(clock.at(carried.at_boot_ns), false);
+                }
+                Told::default()
+            }
+            // It is over: its end has told it, or will.
+            _ => Told::default(),
         }
     }
 
     /// The kernel tells how a connection ended, or how it stands.
     pub(super) fn tell(&mut self, end: &ConnectionEnd, is_own: bool, clock: BootClock) -> Told {
         let id = end.connect.id;
-        let known = self.open.remove(&id.socket);
+        let known = self.forget(id.socket);
         let (mut open, newer) = match known {
             Some(open) if open.connect.id == id => (open, None),
             // News of a connect that was lost, or that another has followed on the same socket.
             other if end.is_over => {
-                let at = clock.at(id.started_boot_ns);
-                (
-                    Open {
-                        connect: end.connect.clone(),
-                        at,
-                        stage: Stage::New,
-                    },
-                    other,
-                )
+                let mut open = Open::of(end.connect.clone(), clock);
+                if open.connect.was_open {
+                    // What of it was carried before it could be seen is not known.
+                    open.hear_of(end.bytes_out, end.bytes_in);
+                    open.told = open.carried;
+                }
+                (open, other)
             }
             other => {
                 self.put_back(other);
@@ -118,23 +159,39 @@ impl Connections {
                 ..Told::default()
             };
         }
-        let told = open.told(end, clock);
+        let told = open.hear(end, clock);
         if !end.is_over {
-            self.open.insert(id.socket, open);
+            self.keep(open);
         }
         told
     }
 
+    fn keep(&mut self, open: Open) -> Option<Open> {
+        let socket = open.connect.id.socket;
+        if open.stage == Stage::Told {
+            self.unsettled.remove(&socket);
+        } else {
+            self.unsettled.insert(socket);
+        }
+        self.open.insert(socket, open)
+    }
+
+    fn forget(&mut self, socket: u64) -> Option<Open> {
+        self.unsettled.remove(&socket);
+        self.open.remove(&socket)
+    }
+
     fn put_back(&mut self, open: Option<Open>) {
         if let Some(open) = open {
-            self.open.insert(open.connect.id.socket, open);
+            self.keep(open);
         }
     }
 
     /// A connection is gone without a word.
     pub(super) fn lost_track_of(&mut self, connect: &Connect, clock: BootClock) -> Told {
-        match self.open.remove(&connect.id.socket) {
+        match self.forget(connect.id.socket) {
             Some(mut open) if open.connect.id == connect.id => {
+                open.tell_by(clock);
                 open.resolve(Outcome::Unknown, clock.now())
             }
             other => {
@@ -144,40 +201,103 @@ impl Connections {
         }
     }
 
-    /// Connects whose outcome is not known.
-    pub(super) fn unsettled(&self) -> Vec<Connect> {
-        let mut unsettled: Vec<Connect> = self
-            .open
-            .values()
-            .filter(|open| open.stage != Stage::Told)
-            .map(|open| open.connect.clone())
+    /// Connects whose outcome is not known, and some of the connections that nothing was heard of on
+    /// the day that it is.
+    pub(super) fn take_questions(&mut self, now: Timestamp) -> Vec<Connect> {
+        let today = now.day();
+        if self.day != today {
+            self.day = today;
+            self.quiet = self.open.keys().collect();
+            self.quiet.sort_unstable();
+        }
+        let mut asked: Vec<_> = self
+            .unsettled
+            .iter()
+            .filter_map(|socket| Some(self.open.get(socket)?.connect.clone()))
             .collect();
-        unsettled.sort_unstable_by_key(|connect| connect.id);
-        unsettled
+        let all = asked.len() + QUIET_AT_ONCE;
+        while asked.len() < all
+            && let Some(socket) = self.quiet.pop()
+        {
+            let open = self.open.get(&socket);
+            let quiet = open.filter(|open| open.stage == Stage::Told && open.day != today);
+            asked.extend(quiet.map(|open| open.connect.clone()));
+        }
+        asked
     }
 
     /// Connects that are to be written as pending, each under a ticket of its own.
     pub(super) fn take_pending(&mut self) -> Vec<(Ticket, Part)> {
         let mut pending = Vec::new();
-        let mut new: Vec<&mut Open> = self
-            .open
-            .values_mut()
-            .filter(|open| open.stage == Stage::New)
-            .collect();
-        // In order, so that a replay writes the same rows.
-        new.sort_unstable_by_key(|open| open.connect.id);
-        for open in new {
-            self.tickets += 1;
-            let ticket = Ticket(self.tickets);
-            open.stage = Stage::Pending(ticket);
-            pending.push((ticket, part(open, Outcome::Pending, open.at)));
+        for socket in &self.unsettled {
+            let Some(open) = self.open.get_mut(socket) else {
+                continue;
+            };
+            if open.stage == Stage::New {
+                self.tickets += 1;
+                let ticket = Ticket(self.tickets);
+                open.stage = Stage::Pending(ticket);
+                pending.push((ticket, open.part(Outcome::Pending, open.at)));
+            }
         }
         pending
     }
 }
 
 impl Open {
-    fn told(&mut self, end: &ConnectionEnd, clock: BootClock) -> Told {
+    /// Begin and end are told by one clock, even if the time of day was set in between.
+    fn tell_by(&mut self, clock: BootClock) {
+        self.at = clock.at(self.connect.id.started_boot_ns);
+    }
+
+    fn of(connect: Connect, clock: BootClock) -> Self {
+        let at = clock.at(connect.id.started_boot_ns);
+        Self {
+            connect,
+            at,
+            stage: Stage::New,
+            port: SourcePort::Unknown,
+            carried: Bytes::default(),
+            told: Bytes::default(),
+            day: at.day(),
+        }
+    }
+
+    fn part(&self, outcome: Outcome, last: Timestamp) -> Part {
+        Part {
+            sender: self.connect.sender,
+            remote: self.connect.remote,
+            outcome,
+            errno: None,
+            first: self.at,
+            last,
+            attempts: u64::from(!self.connect.was_open),
+            bytes_out: None,
+            bytes_in: None,
+            duration: None,
+            source_port: self.port,
+        }
+    }
+
+    /// What it has carried by now; a look that does not tell is one that tells nothing new.
+    fn hear_of(&mut self, bytes_out: u64, bytes_in: u64) {
+        self.carried = Bytes {
+            out: self.carried.out.max(bytes_out),
+            into: self.carried.into.max(bytes_in),
+        };
+    }
+
+    /// The bytes that are not in rows yet; they are from now on.
+    fn take_untold(&mut self) -> Bytes {
+        let told = std::mem::replace(&mut self.told, self.carried);
+        Bytes {
+            out: self.carried.out - told.out,
+            into: self.carried.into - told.into,
+        }
+    }
+
+    fn hear(&mut self, end: &ConnectionEnd, clock: BootClock) -> Told {
+        self.tell_by(clock);
         let last = clock.at(end.at_boot_ns);
         let age = end
             .at_boot_ns
@@ -187,29 +307,43 @@ impl Open {
             None if !end.was_sent && age > STILL_UNSENT_NS => (Outcome::Failed, None),
             None => return Told::default(),
         };
+        self.hear_of(end.bytes_out, end.bytes_in);
+        if end.source_port != 0 {
+            self.port = SourcePort::of(end.source_port);
+        }
         if self.stage == Stage::Told {
-            return self.more_bytes(end, outcome, last);
+            return if end.is_established {
+                self.more(last, end.is_over)
+            } else {
+                Told::default()
+            };
         }
         let mut told = self.resolve(outcome, last);
+        let bytes = self.take_untold();
+        let is_known = end.is_over || bytes != Bytes::default();
+        let duration = self.duration(last, end.is_over && end.is_established);
         let parts = [
             told.part.as_mut(),
             told.settled.as_mut().map(|(_, part)| part),
         ];
         for part in parts.into_iter().flatten() {
             part.errno = errno;
-            part.source_port = SourcePort::of(end.source_port);
-            if end.is_over {
-                part.bytes_out = Some(end.bytes_out);
-                part.bytes_in = Some(end.bytes_in);
-                part.duration = end.is_established.then(|| last.since(self.at));
-            }
+            part.bytes_out = is_known.then_some(bytes.out);
+            part.bytes_in = is_known.then_some(bytes.into);
+            part.duration = duration;
         }
         told
     }
 
+    /// From connect to close. Of one that was open before it could be seen, nobody knows.
+    fn duration(&self, last: Timestamp, is_whole: bool) -> Option<std::time::Duration> {
+        (is_whole && !self.connect.was_open).then(|| last.since(self.at))
+    }
+
     /// The outcome is known now, whoever told it.
     fn resolve(&mut self, outcome: Outcome, last: Timestamp) -> Told {
-        let part = part(self, outcome, last);
+        let part = self.part(outcome, last);
+        self.day = last.day();
         match std::mem::replace(&mut self.stage, Stage::Told) {
             Stage::New => Told {
                 part: Some(part),
@@ -223,19 +357,23 @@ impl Open {
         }
     }
 
-    /// The end of a connection that was counted before: its bytes, without an attempt.
-    fn more_bytes(&self, end: &ConnectionEnd, outcome: Outcome, last: Timestamp) -> Told {
-        if !end.is_over || !end.is_established {
+    /// More of a connection that was counted before, without an attempt: bytes, its end, or that it
+    /// is open on another day.
+    fn more(&mut self, last: Timestamp, is_over: bool) -> Told {
+        let bytes = self.take_untold();
+        let duration = self.duration(last, is_over);
+        let today = last.day();
+        if bytes == Bytes::default() && duration.is_none() && self.day == today {
             return Told::default();
         }
+        self.day = today;
         let part = Part {
             first: last,
             attempts: 0,
-            bytes_out: Some(end.bytes_out),
-            bytes_in: Some(end.bytes_in),
-            duration: Some(last.since(self.at)),
-            source_port: SourcePort::of(end.source_port),
-            ..part(self, outcome, last)
+            bytes_out: Some(bytes.out),
+            bytes_in: Some(bytes.into),
+            duration,
+            ..self.part(Outcome::Established, last)
         };
         Told {
             part: Some(part),

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use super::sums::{Part, SourcePort};
 use crate::model::{BootClock, DatagramCount, Endpoint, Outcome, Sender, Timestamp};
 
-/// What was sent, if anything was.
+/// What was sent, if anything was: calls or packets, or more bytes of such as were counted before.
 pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
-    if count.sent == 0 {
+    if count.sent == 0 && (count.begun > 0 || count.bytes == 0) {
         return None;
     }
-    let outcome = if count.errno == 0 {
-        Outcome::Sent
-    } else {
-        Outcome::of_errno(count.errno)
+    let outcome = match count.errno {
+        0 if count.may_be_reply => Outcome::MaybeReply,
+        0 => Outcome::Sent,
+        errno => Outcome::of_errno(errno),
     };
     Some(Part {
         sender: count.sender,
@@ -111,7 +111,8 @@ impl Unanswered {
                     remote: *remote,
                     outcome: Outcome::Failed,
                     errno: None,
-                    first: balance.first,
+                    // The time of day may have been set back between the two.
+                    first: balance.first.min(balance.last),
                     last: balance.last,
                     attempts,
                     bytes_out: None,

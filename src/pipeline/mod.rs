@@ -10,8 +10,11 @@ mod makers;
 mod sockets;
 mod sums;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use foldhash::fast::RandomState;
 
@@ -49,6 +52,10 @@ pub struct ProcessFacts {
 /// called new.
 const KNOWN_CONTACTS: usize = 262_144;
 
+/// The time of day was set, rather than slewed or read a little late, if it moved this far against
+/// the time since boot: hours of slewing come to less.
+const STEP: Duration = Duration::from_secs(10);
+
 /// Turns kernel events into batches for the store.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -68,6 +75,12 @@ pub struct Pipeline {
     known: HashSet<(u32, Endpoint), RandomState>,
     has_news: bool,
     flushed: Timestamp,
+    /// By which all times up to the next flush are told, so that they agree with each other when the
+    /// time of day is set meanwhile.
+    clock: Option<BootClock>,
+    stepped_to: Option<Timestamp>,
+    /// Pending rows that were counted as being without a process.
+    unknown: BTreeSet<Ticket>,
 }
 
 impl Pipeline {
@@ -87,11 +100,20 @@ impl Pipeline {
             known: HashSet::default(),
             has_news: false,
             flushed: start,
+            clock: None,
+            stepped_to: None,
+            unknown: BTreeSet::new(),
         }
+    }
+
+    /// How many sums are held between two flushes; attempts beyond are counted as lost.
+    pub fn set_most_contacts(&mut self, most: usize) {
+        self.sums.set_most(most);
     }
 
     /// Takes in one event. `facts` are about the process of a [`KernelEvent::Process`].
     pub fn take(&mut self, event: KernelEvent, clock: BootClock, facts: ProcessFacts) {
+        let clock = *self.clock.get_or_insert(clock);
         match event {
             KernelEvent::Process(image) => {
                 if image.flags.argv_unreadable {
@@ -113,6 +135,17 @@ impl Pipeline {
                         end.connect.remote.address,
                     );
                 let told = self.connections.tell(&end, is_own, clock);
+                self.add_told(told);
+            }
+            KernelEvent::OpenConnection(open) => {
+                let Connect { sender, remote, .. } = &open.connect;
+                if !self.is_own(sender.network_namespace, remote.address) {
+                    let told = self.connections.find(open, clock);
+                    self.add_told(told);
+                }
+            }
+            KernelEvent::Carried(carried) => {
+                let told = self.connections.carry(&carried, clock);
                 self.add_told(told);
             }
             KernelEvent::Datagrams(count) => {
@@ -150,6 +183,10 @@ impl Pipeline {
 
     /// Counts a loss.
     pub fn lose(&mut self, cause: LossCause, count: u64, bytes: Option<u64>) {
+        // Bytes of a connection that was counted before come without an attempt.
+        if count == 0 && bytes.is_none() {
+            return;
+        }
         let loss = self.losses.entry(cause).or_default();
         loss.0 = loss.0.saturating_add(count);
         if let Some(bytes) = bytes {
@@ -158,14 +195,17 @@ impl Pipeline {
     }
 
     /// The connects whose outcome is not known: asking the kernel for each, and telling the answer
-    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending.
-    pub fn open_connects(&self) -> Vec<Connect> {
-        self.connections.unsettled()
+    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending. With them some
+    /// connections of which nothing was heard on this UTC day: the answer counts them on it.
+    pub fn open_connects(&mut self, clock: BootClock) -> Vec<Connect> {
+        self.connections.take_questions(clock.now())
     }
 
     /// The kernel does not know this connection any more, and its end was not reported.
     pub fn lost_track_of(&mut self, connect: &Connect, clock: BootClock) {
-        let told = self.connections.lost_track_of(connect, clock);
+        let told_by = *self.clock.get_or_insert(clock);
+        let now = BootClock::new(clock.boot_ns(), told_by.at(clock.boot_ns()));
+        let told = self.connections.lost_track_of(connect, now);
         self.add_told(told);
     }
 
@@ -178,6 +218,12 @@ impl Pipeline {
     /// must report them again when they send again.
     pub fn forgotten(&mut self) -> Vec<ProcessKey> {
         self.makers.forgotten()
+    }
+
+    /// The time of day that a step of the clock led to since the last call: what is flushed from now
+    /// on is told by a clock that has nothing to do with the one before.
+    pub fn stepped_to(&mut self) -> Option<Timestamp> {
+        self.stepped_to.take()
     }
 
     /// Everything since the last flush. `is_last`: nothing more is to come.
@@ -194,21 +240,25 @@ impl Pipeline {
         }
         let mut flows = std::mem::take(&mut self.settlements);
         for (ticket, part) in self.connections.take_pending() {
-            let record = self.record(&part);
+            let (record, is_unknown) = self.record(&part);
+            if is_unknown {
+                self.unknown.insert(ticket);
+                self.lose(LossCause::ProcessUnknown, part.attempts, None);
+            }
             flows.push(FlowRecord {
                 ticket: Some(ticket),
                 ..record
             });
         }
         for part in self.sums.take() {
-            let record = self.record(&part);
+            let (record, is_unknown) = self.record(&part);
+            if is_unknown {
+                self.lose(LossCause::ProcessUnknown, part.attempts, None);
+            }
             flows.push(record);
         }
         self.has_news = false;
-        let now = clock.now();
-        // The clock may have been set back.
-        let since = self.flushed.min(now);
-        self.flushed = now;
+        let (since, now) = self.interval(clock);
         self.makers.rest();
         let losses = std::mem::take(&mut self.losses)
             .into_iter()
@@ -228,6 +278,21 @@ impl Pipeline {
         }
     }
 
+    /// The stretch that ends now, told by its own clock; the next one begins.
+    fn interval(&mut self, clock: BootClock) -> (Timestamp, Timestamp) {
+        let told_by = self.clock.replace(clock).unwrap_or(clock);
+        let now = told_by.at(clock.boot_ns());
+        // A clock that is only corrected may go back a little.
+        let since = self.flushed.min(now);
+        let shift = now.since(clock.now()).max(clock.now().since(now));
+        self.flushed = now;
+        if shift >= STEP {
+            self.stepped_to = Some(clock.now());
+            self.flushed = clock.now();
+        }
+        (since, now)
+    }
+
     fn is_own(&self, network_namespace: u32, address: Option<IpAddr>) -> bool {
         !self.scope.include_loopback
             && address.is_some_and(|address| {
@@ -241,7 +306,10 @@ impl Pipeline {
 
     fn add_told(&mut self, told: Told) {
         self.add_part(told.part);
-        self.retracted.extend(told.retracted);
+        if let Some(ticket) = told.retracted {
+            self.unknown.remove(&ticket);
+            self.retracted.push(ticket);
+        }
         if let Some((ticket, part)) = told.settled {
             self.settle(ticket, &part);
         }
@@ -250,9 +318,10 @@ impl Pipeline {
     fn add_part(&mut self, part: Option<Part>) {
         let Some(part) = part else { return };
         self.notice(&part);
-        let attempts = part.attempts;
+        // A row of bytes alone is one thing that is missing.
+        let (count, bytes) = (part.attempts.max(1), part.bytes_out);
         if !self.sums.add(part) {
-            self.lose(LossCause::ContactsFull, attempts, None);
+            self.lose(LossCause::ContactsFull, count, bytes);
         }
     }
 
@@ -269,26 +338,29 @@ impl Pipeline {
     }
 
     fn settle(&mut self, ticket: Ticket, part: &Part) {
-        let record = self.record(part);
+        let (record, is_unknown) = self.record(part);
+        let was_counted = self.unknown.remove(&ticket);
+        if is_unknown && !was_counted {
+            self.lose(LossCause::ProcessUnknown, part.attempts, None);
+        }
         self.settlements.push(FlowRecord {
             settles: Some(ticket),
             ..record
         });
     }
 
-    fn record(&mut self, part: &Part) -> FlowRecord {
+    /// The flow, and whether its process is not known.
+    fn record(&mut self, part: &Part) -> (FlowRecord, bool) {
         let maker = self.makers.maker_of(&part.sender, part.remote.protocol);
-        if maker.is_unknown {
-            self.lose(LossCause::ProcessUnknown, part.attempts, None);
-        }
         let socket_cgroup = self.makers.cgroup_path(part.sender.socket_cgroup_id);
-        FlowRecord {
+        let record = FlowRecord {
             flow: part.flow(socket_cgroup),
             process: maker.process,
             identity: maker.identity,
             ticket: None,
             settles: None,
-        }
+        };
+        (record, maker.is_unknown)
     }
 }
 

@@ -31,13 +31,16 @@ impl<V> Sockets<V> {
         self.values.remove(socket).map(|value| *value)
     }
 
-    /// In no order.
-    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
-        self.values.values().map(AsRef::as_ref)
+    pub(super) fn get(&self, socket: &u64) -> Option<&V> {
+        self.values.get(socket).map(AsRef::as_ref)
+    }
+
+    pub(super) fn get_mut(&mut self, socket: &u64) -> Option<&mut V> {
+        self.values.get_mut(socket).map(AsMut::as_mut)
     }
 
     /// In no order.
-    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.values.values_mut().map(AsMut::as_mut)
+    pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
+        self.values.keys().copied()
     }
 }

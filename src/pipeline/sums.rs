@@ -6,7 +6,8 @@ use foldhash::fast::RandomState;
 
 use crate::model::{Endpoint, Flow, Outcome, Protocol, Sender, Timestamp};
 
-/// Most sums that are kept between two flushes; what is more is counted as lost.
+/// Most sums that are kept between two flushes unless told otherwise; what is more is counted as
+/// lost.
 const MOST_SUMS: usize = 200_000;
 
 /// Some attempts of one sender to one destination with one outcome.
@@ -160,12 +161,26 @@ fn port_of(remote: &Endpoint) -> Option<u16> {
 type Key = (Sender, Endpoint, Outcome, Option<i32>);
 
 /// Sums by sender, destination and outcome.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sums {
     parts: HashMap<Key, Totals, RandomState>,
+    most: usize,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            parts: HashMap::default(),
+            most: MOST_SUMS,
+        }
+    }
 }
 
 impl Sums {
+    pub(super) fn set_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Adds to the sum of what is alike; false if there is no room for one more sum.
     pub(super) fn add(&mut self, part: Part) -> bool {
         let key = part.key();
@@ -173,7 +188,7 @@ impl Sums {
             sum.merge(&part);
             return true;
         }
-        if self.parts.len() >= MOST_SUMS {
+        if self.parts.len() >= self.most {
             return false;
         }
         self.parts.insert(key, part.totals());
@@ -188,8 +203,12 @@ impl Sums {
     /// Takes refused attempts from those that are like them and were summed as sent. Returns how many
     /// there were: one that went into a flush before its refusal was known stays as it was written.
     pub(super) fn take_sent(&mut self, refused: &Part, bytes: u64) -> u64 {
-        let key = (refused.sender, refused.remote, Outcome::Sent, None);
-        let Some(sent) = self.parts.get_mut(&key) else {
+        let counted_as = |outcome: Outcome| (refused.sender, refused.remote, outcome, None::<i32>);
+        let key = [Outcome::Sent, Outcome::MaybeReply]
+            .map(counted_as)
+            .into_iter()
+            .find(|key| self.parts.contains_key(key));
+        let Some((key, sent)) = key.and_then(|key| Some((key, self.parts.get_mut(&key)?))) else {
             return 0;
         };
         let taken = refused.attempts.min(sent.attempts);

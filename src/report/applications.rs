@@ -98,6 +98,9 @@ pub struct DestinationReport {
     pub addresses: Vec<IpAddr>,
 }
 
+/// Said in place of attempts where there was none: a connection was open all the time.
+pub(super) const OPENED_EARLIER: &str = "opened earlier";
+
 /// Picks the unit for an application's contacts on a host with that many covered days.
 pub type UnitChoice = fn(&[Contact], u64) -> SamplingUnit;
 
@@ -231,7 +234,11 @@ impl DestinationReport {
 
     /// Attempts that came through, with the outcome where it is none of the usual ones.
     pub(super) fn made(&self) -> String {
-        self.outcome_text(|outcome| !outcome.is_failure())
+        let made = self.outcome_text(|outcome| !outcome.is_failure());
+        if made.is_empty() && self.outcomes.contains_key(&Outcome::Established) {
+            return OPENED_EARLIER.to_owned();
+        }
+        made
     }
 
     pub(super) fn failures(&self) -> String {

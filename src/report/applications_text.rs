@@ -9,8 +9,8 @@ use std::{
 use super::{
     Detail, FAILURE, FAINT, HEADING, Layout, WARNING,
     applications::{ApplicationReport, ApplicationsReport, DestinationReport, Stretch},
-    coverage::Coverage,
-    humane::{bytes_if_any, count, counted, duration, minute},
+    coverage::{Coverage, Gap},
+    humane::{bytes_if_any, count, counted, duration, minute, short_duration},
     table::{Cell, Side, Table},
     visible,
 };
@@ -75,9 +75,9 @@ fn write_coverage(
 
 fn write_partial(coverage: &Coverage, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     if !coverage.gaps.is_empty() {
-        let total = coverage.gaps.iter().map(|gap| gap.seconds).sum();
+        let total = coverage.gaps.iter().map(Gap::length).sum();
         let gaps = counted(coverage.gaps.len() as u64, "gap", "gaps");
-        let total = duration(Duration::from_secs(total));
+        let total = short_duration(total);
         writeln!(
             out,
             "{WARNING}PARTIAL{WARNING:#} {gaps}, {total} in all, when nothing watched"

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+pub use super::gaps::{BootGap, Gap};
+use super::gaps::{boots, gaps};
 use crate::model::{
-    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, Timestamp, WatchKind,
-    WatchPeriod, Window,
+    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, SelfCheck, Timestamp,
+    WatchKind, WatchPeriod, Window,
 };
 
 const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
@@ -22,6 +24,8 @@ pub struct Watched {
     pub losses: Vec<Loss>,
     /// Flows that it recorded and that are still stored in detail.
     pub flows: u64,
+    /// The latest self-check in it.
+    pub self_check: Option<SelfCheck>,
     /// Whether its observer still runs.
     pub is_running: bool,
 }
@@ -48,32 +52,19 @@ impl Watched {
         }
     }
 
-    fn covers(&self) -> Stretch {
+    pub(super) fn covers(&self) -> Stretch {
         (
             self.period.started,
             self.period.covered_until.max(self.period.started),
         )
     }
 
-    fn is_of_observer(&self) -> bool {
+    pub(super) fn is_of_observer(&self) -> bool {
         match self.period.kind {
             WatchKind::Observe => true,
             WatchKind::Import => false,
         }
     }
-}
-
-/// A stretch in which nothing watched, between watch periods of the same host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Gap {
-    /// Start.
-    pub since: Timestamp,
-    /// End.
-    pub until: Timestamp,
-    /// Length in seconds.
-    pub seconds: u64,
-    /// How the watch period before it ended.
-    pub after: Ending,
 }
 
 /// Losses of one cause.
@@ -112,6 +103,8 @@ pub struct Coverage {
     pub backend_failures: Vec<BackendFailure>,
     /// Gaps between watch periods.
     pub gaps: Vec<Gap>,
+    /// Starts of the host: from each until an observer ran, nothing watched.
+    pub boots: Vec<BootGap>,
     /// Losses by cause.
     pub losses: Vec<Lost>,
     /// Kinds of flow that a backend in use does not see.
@@ -121,7 +114,7 @@ pub struct Coverage {
 }
 
 /// From the first to the second.
-type Stretch = (Timestamp, Timestamp);
+pub(super) type Stretch = (Timestamp, Timestamp);
 
 /// The coverage of `host` in `window`, without the stretches in `except`.
 ///
@@ -179,6 +172,7 @@ pub fn coverage_of(
             &excepted,
             (since.max(first), until),
         );
+        coverage.boots = boots(watched, host, &excepted, (since, until));
         coverage.losses = losses(&own, (since, until), &excepted);
         describe(&mut coverage, &own);
     } else {
@@ -228,7 +222,8 @@ fn losses(watched: &[&Watched], (since, until): Stretch, excepted: &[Stretch]) -
         let is_left_out = excepted
             .iter()
             .any(|(start, end)| *start <= loss.since && loss.until <= *end);
-        if loss.count == 0 || loss.until < since || loss.since > until || is_left_out {
+        let is_nothing = loss.count == 0 && loss.bytes.unwrap_or(0) == 0;
+        if is_nothing || loss.until < since || loss.since > until || is_left_out {
             continue;
         }
         by_cause
@@ -292,31 +287,6 @@ fn sources(own: &[&Watched]) -> Vec<ImportSource> {
         .collect()
 }
 
-/// What of `within` is not covered and was not left out on purpose.
-fn gaps(
-    watched: &[Watched],
-    host: &str,
-    covered: &[Stretch],
-    excepted: &[Stretch],
-    within: Stretch,
-) -> Vec<Gap> {
-    let open = without(&without(&[within], covered), excepted);
-    open.into_iter()
-        .map(|(since, until)| Gap {
-            since,
-            until,
-            seconds: until.since(since).as_secs(),
-            after: watched
-                .iter()
-                .filter(|one| one.is_of_observer() && one.period.host == host)
-                .filter(|one| one.covers().1 <= since)
-                .max_by_key(|one| one.covers().1)
-                .map_or(Ending::Orderly, Watched::ending),
-        })
-        .filter(|gap| gap.seconds > 0)
-        .collect()
-}
-
 /// A left-out window takes whole hours, as it does where contacts are summed.
 fn except_stretches(except: &[Window], since: Timestamp, until: Timestamp) -> Vec<Stretch> {
     merged(except.iter().map(|window| {
@@ -351,7 +321,7 @@ fn merged(stretches: impl Iterator<Item = Stretch>) -> Vec<Stretch> {
 }
 
 /// `from` without `holes`; both sorted and disjoint.
-fn without(from: &[Stretch], holes: &[Stretch]) -> Vec<Stretch> {
+pub(super) fn without(from: &[Stretch], holes: &[Stretch]) -> Vec<Stretch> {
     let mut left = Vec::new();
     for &(start, end) in from {
         let mut at = start;

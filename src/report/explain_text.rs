@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     FAILURE, FAINT, HEADING, Layout, WARNING,
+    applications::OPENED_EARLIER,
     applications_text::write_application,
     coverage::Ending,
     explain::{
@@ -91,7 +92,10 @@ fn write_one(
         ("FLOW ID", Side::Left),
     ]);
     for flow in &explained.latest_flows {
-        let tried = format!("{} {}", count(flow.attempts), flow.outcome);
+        let tried = match flow.attempts {
+            0 => OPENED_EARLIER.to_owned(),
+            attempts => format!("{} {}", count(attempts), flow.outcome),
+        };
         let (made, failed) = if flow.outcome.is_failure() {
             (String::new(), tried)
         } else {
@@ -142,7 +146,13 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
         },
     );
     facts.add("Outcome", outcome_text(flow));
-    facts.add("Attempts", count(flow.attempts));
+    facts.add(
+        "Attempts",
+        match flow.attempts {
+            0 => format!("none; the connection was {OPENED_EARLIER}"),
+            attempts => count(attempts),
+        },
+    );
     facts.add("Bytes", bytes_text(flow));
     facts.add_if(
         "Open for",

@@ -7,13 +7,19 @@
 pub mod applications;
 pub mod applications_text;
 pub mod coverage;
+pub mod doctor;
 pub mod explain;
 pub mod explain_text;
 mod facts;
+pub mod gaps;
 mod humane;
+mod lateness;
 mod sanitize;
+pub mod self_check;
 pub mod status;
+pub mod status_text;
 mod table;
+mod wrap;
 
 use std::io::{self, Write};
 

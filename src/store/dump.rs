@@ -227,6 +227,12 @@ impl Reader {
                 loss: loss_of(row)?,
             }))
         })?;
+        for (period, check) in self.self_checks()? {
+            each(&Record::SelfCheck {
+                watch_period_id: number(&mut numbers.periods, period.0),
+                check,
+            })?;
+        }
         self.each_row(IDENTITIES, &mut each, |row| {
             Ok(Some(Record::Identity {
                 id: number(&mut numbers.identities, row.get("id")?),

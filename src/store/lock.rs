@@ -52,7 +52,8 @@ pub(super) fn take(database: &Path) -> Result<ObserverLock, StoreError> {
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o600)
+        // Whoever may read the database may see whether it is written.
+        .mode(0o640)
         .open(&path)
         .map_err(failed)?;
     for attempt in 1.. {

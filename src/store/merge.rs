@@ -91,6 +91,17 @@ impl ImportTransaction<'_> {
                 })?;
                 self.merge_loss(period, loss)
             }
+            Record::SelfCheck {
+                watch_period_id,
+                check,
+            } => {
+                let period = self.merge.periods.get(watch_period_id).copied();
+                let period = period.ok_or(StoreError::UnknownReference {
+                    what: "watch period",
+                    id: *watch_period_id,
+                })?;
+                self.merge_self_check(period, check)
+            }
             Record::Process { id, process } => self.merge_process(*id, process),
             Record::Identity { id, raw } => self.add_identity(raw, application).map(|maker| {
                 let identity = (maker.identity, maker.host);

@@ -4,9 +4,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::file::APPLICATION_ID;
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/0001_flows.sql"),
-    include_str!("../../migrations/0004_compact.sql"),
+    include_str!("../../migrations/0002_self_checks.sql"),
+    include_str!("../../migrations/0003_compact.sql"),
 ];
 
 /// The schema that this program reads and writes.

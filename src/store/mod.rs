@@ -30,6 +30,7 @@ mod read;
 mod record;
 mod rollup;
 mod rows;
+mod self_checks;
 mod share;
 mod size;
 mod value;

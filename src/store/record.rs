@@ -48,6 +48,25 @@ impl Recorder {
         })
     }
 
+    /// Replaces the settings of a watch period that runs.
+    pub fn amend(
+        &mut self,
+        period: WatchPeriodId,
+        settings: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        self.in_transaction(|writer| {
+            writer
+                .connection
+                .execute(
+                    "UPDATE watch_period SET settings = ?2 WHERE id = ?1",
+                    (period.0, settings.to_string()),
+                )
+                .map(drop)
+                .map_err(|error| StoreError::of_sqlite(&path, error))
+        })
+    }
+
     /// Writes a batch in one transaction: all of it or nothing, so that a batch that failed can be
     /// recorded again.
     pub fn record(&mut self, to: WatchPeriodId, batch: &Batch) -> Result<Recorded, StoreError> {
@@ -71,6 +90,33 @@ impl Recorder {
         result
     }
 
+    /// Ends a watch period where it covers to, and opens one like it that begins `at`: the time of
+    /// day was set, so that times before and after have nothing to do with each other. One
+    /// transaction; rows that wait to be settled still can be.
+    pub fn go_on(
+        &mut self,
+        period: WatchPeriodId,
+        at: Timestamp,
+    ) -> Result<WatchPeriodId, StoreError> {
+        let path = self.path.clone();
+        self.in_transaction(|writer| {
+            writer
+                .connection
+                .execute(
+                    "UPDATE watch_period SET ended_ns = covered_until_ns WHERE id = ?1",
+                    (period.0,),
+                )
+                .and_then(|_| {
+                    writer
+                        .connection
+                        .prepare_cached(GO_ON)?
+                        .insert((period.0, at.unix_ns()))
+                })
+                .map(WatchPeriodId)
+                .map_err(|error| StoreError::of_sqlite(&path, error))
+        })
+    }
+
     /// Ends a watch period in good order, and leaves nothing in the write-ahead log.
     pub fn end(&mut self, period: WatchPeriodId, at: Timestamp) -> Result<(), StoreError> {
         let path = self.path.clone();
@@ -88,6 +134,18 @@ impl Recorder {
         checkpoint(&self.connection).map_err(failed)
     }
 }
+
+/// Everything that describes the period but its times.
+const GO_ON: &str = "
+INSERT INTO watch_period (
+  origin_id, kind, host_id, boot_id, program_version, backend, backend_failures, blind_spots,
+  settings, started_ns, covered_until_ns, ended_ns
+)
+SELECT
+  origin_id, kind, host_id, boot_id, program_version, backend, backend_failures, blind_spots,
+  settings, ?2, ?2, NULL
+FROM watch_period
+WHERE id = ?1";
 
 fn write_batch(
     writer: &mut Writer<'_>,

@@ -10,7 +10,7 @@ use super::{
     share::{AddressKey, Period, Share, Sum, SumKey},
     value::{count, number_of},
 };
-use crate::model::Tally;
+use crate::model::{Outcome, Tally};
 
 /// How sums meet those that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +66,14 @@ impl Sums {
 
     /// Writes everything that was added since the last time.
     pub(super) fn write(&mut self, connection: &Connection, meet: Meet) -> rusqlite::Result<()> {
-        // A sum of nothing is no contact and makes no row.
+        // A sum of nothing is no contact and makes no row, except that of connections which were open
+        // and silent.
         let mut sums: Vec<(SumKey, Sum)> = self
             .sums
             .drain()
-            .filter(|(_, sum)| sum.tally != Tally::default())
+            .filter(|(key, sum)| {
+                sum.tally != Tally::default() || key.outcome == Outcome::Established
+            })
             .collect();
         sums.sort_unstable_by_key(|(key, _)| *key);
         let is_hour = |(key, _): &(SumKey, Sum)| matches!(key.period, Period::Hour(_));

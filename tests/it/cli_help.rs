@@ -13,6 +13,7 @@ fn the_help_names_every_command() {
     Commands:
       observe  Record outbound flows until stopped
       status   Show the observer's health, what was covered and what was lost
+      doctor   Prove on this host that each kind of flow is seen
       report   Show what each application talks to
       explain  Show the observations behind an application or a flow
       dump     Write flows as NDJSON
@@ -60,7 +61,7 @@ fn the_help_names_every_command() {
 #[test]
 fn every_command_has_a_help_text_in_the_imperative_without_a_period() {
     for command in [
-        "observe", "status", "report", "explain", "dump", "import", "prune",
+        "observe", "status", "doctor", "report", "explain", "dump", "import", "prune",
     ] {
         let help = Place::new().run(&[command, "-h"]).told();
         let first = help.lines().next().expect("a line");

@@ -1,11 +1,17 @@
 //! `status` and `prune`: the health of the observer and of its database.
 
+use std::path::Path;
+
 use egress_baseline::{
+    capture,
+    config::{Config, LimitsConfig},
+    daemon::WaitingLimits,
     model::{BackendFailure, BlindSpot, Loss, LossCause, Timestamp, WatchKind, WatchPeriod},
     report::{
         Layout,
         coverage::Watched,
-        status::{DatabaseStatus, Learned, status_report, write_text},
+        status::{DatabaseStatus, Learned, status_report},
+        status_text::write_text,
     },
 };
 use serde_json::Value;
@@ -33,7 +39,7 @@ fn watched(id: i64, started: &str, covered_until: &str, ended: Option<&str>) -> 
                 code: "raw-sockets".to_owned(),
                 text: "raw and packet sockets are not seen".to_owned(),
             }],
-            settings: Value::Null,
+            settings: serde_json::json!({"kernel_bytes": 47_100_000}),
             source: None,
             started: at(started),
             covered_until: at(covered_until),
@@ -41,6 +47,7 @@ fn watched(id: i64, started: &str, covered_until: &str, ended: Option<&str>) -> 
         },
         losses: Vec::new(),
         flows: 10,
+        self_check: None,
         is_running: false,
     }
 }
@@ -84,6 +91,7 @@ fn a_running_observer_is_told_with_gaps_losses_and_what_it_does_not_see() {
     Backend   cgroup
               not kprobe: attach `tcp_v4_connect`: no kprobes in this kernel
     Host      web1
+    Tables    47 MB of the kernel's memory
     Database  /var/lib/egress-baseline/flows.db, 12 MB, grows 1.1 MB a day
     Rows      12,345 flows (800 in the last day), 0 process images, 0 rollups
     Learned   14 applications with 132 destinations on 1 host
@@ -103,6 +111,18 @@ fn what_a_running_observer_has_not_written_yet_is_no_gap() {
     running.is_running = true;
     let text = status_text(Some(4711), &[running]);
     assert!(!text.contains("gap"), "{text}");
+}
+
+#[test]
+fn an_observer_that_cannot_write_is_told_as_such() {
+    let mut running = watched(1, "2026-11-22T11:00:00Z", "2026-11-22T11:59:45Z", None);
+    running.is_running = true;
+    running.period.settings = serde_json::json!({"flush_every_ns": 10_000_000_000_u64});
+    let text = status_text(Some(4711), &[running.clone()]);
+    assert!(!text.contains("nothing was written"), "{text}");
+    running.period.covered_until = at("2026-11-22T11:50:05Z");
+    let text = status_text(Some(4711), &[running]);
+    assert!(text.contains("nothing was written for 10 min"), "{text}");
 }
 
 #[test]
@@ -213,6 +233,31 @@ fn the_documented_configuration_is_accepted() {
 }
 
 #[test]
+fn the_documented_limits_are_those_that_hold_if_nothing_is_said() {
+    let document = include_str!("../../docs/configuration.md");
+    let (_, rest) = document.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let said = Config::parse(example, Path::new("c.toml"))
+        .expect("the example")
+        .limits;
+    let (kernel, waiting) = (capture::Limits::default(), WaitingLimits::default());
+    let held = LimitsConfig {
+        ring_bytes: Some(kernel.ring_bytes),
+        connections: Some(kernel.connections),
+        connecting: Some(kernel.connecting),
+        datagram_contacts: Some(kernel.datagram_contacts),
+        conversations: Some(kernel.conversations),
+        known_processes: Some(kernel.known_processes),
+        known_cgroups: Some(kernel.known_cgroups),
+        own_addresses: Some(kernel.own_addresses),
+        identifying: Some(kernel.identifying),
+        contacts: Some(waiting.contacts),
+        waiting_flows: Some(waiting.flows),
+    };
+    assert_eq!(said, held);
+}
+
+#[test]
 fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
     let place = Place::with(OBSERVED);
     for (content, complaint) in [
@@ -235,6 +280,14 @@ fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
              1073741824\n",
         ),
         (
+            "[limits]\nown_addresses = 0\n",
+            "error: c.toml:2: `own_addresses`: 0 is not between 1 and 16777216\n",
+        ),
+        (
+            "[limits]\nidentifying = 5000\n",
+            "error: c.toml:2: `identifying`: 5000 is not between 1 and 4096\n",
+        ),
+        (
             "[observe\n",
             "error: c.toml:1: unclosed table, expected `]`\n",
         ),
@@ -249,4 +302,46 @@ fn a_mistake_in_the_configuration_is_told_by_file_line_and_key() {
     error: read configuration `nowhere.toml`: No such file or directory (os error 2)
     hint: name a file that can be read with `--config`, or leave the option out
     ");
+}
+
+#[test]
+fn the_time_from_the_start_of_the_host_to_the_observers_is_told_once_a_boot() {
+    let booted = |mut one: Watched, boot: &str, since_boot_ns: u64| {
+        one.period.boot_id = Some(boot.to_owned());
+        one.period.settings = serde_json::json!({ "since_boot_ns": since_boot_ns });
+        one
+    };
+    let first = watched(
+        1,
+        "2026-11-20T06:00:10Z",
+        "2026-11-20T18:00:00Z",
+        Some("2026-11-20T18:00:00Z"),
+    );
+    let again = watched(
+        2,
+        "2026-11-20T18:00:00.25Z",
+        "2026-11-20T19:00:00Z",
+        Some("2026-11-20T19:00:00Z"),
+    );
+    let other = watched(3, "2026-11-21T05:20:00Z", "2026-11-22T12:00:00Z", None);
+    let mut periods = [
+        booted(first, "one", 4_200_000_000),
+        booted(again, "one", 43_204_200_000_000),
+        booted(other, "other", 90_000_000_000),
+    ];
+    periods[2].is_running = true;
+    let text = status_text(Some(4711), &periods);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("  boot") || line.starts_with("  gap"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "  gap  2026-11-20 18:00 to 2026-11-20 18:00  (250 ms, the observer was stopped)",
+            "  gap  2026-11-20 19:00 to 2026-11-21 05:20  (10 h 20 min, the observer was stopped)",
+            "  boot 2026-11-20 06:00  (watched from 4.2 s after it)",
+            "  boot 2026-11-21 05:18  (watched from 1 min 30 s after it)",
+        ]
+    );
 }

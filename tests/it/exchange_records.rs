@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use egress_baseline::{
     exchange::{parse_line, render_record},
     model::{
-        Ancestor, BackendFailure, BlindSpot, Destination, Executable, ImportSource, Loss,
-        LossCause, NameAddress, NameSource, Namespaces, Outcome, Process, ProcessKey, Protocol,
-        RawIdentity, Record, Rollup, RollupPeriod, Tally, Timestamp, WatchKind, WatchPeriod,
+        Ancestor, BackendFailure, BlindSpot, CheckedKind, Destination, Executable, ImportSource,
+        Loss, LossCause, NameAddress, NameSource, Namespaces, Outcome, Process, ProcessKey,
+        Protocol, RawIdentity, Record, Rollup, RollupPeriod, SelfCheck, Tally, Timestamp, Verdict,
+        WatchKind, WatchPeriod,
     },
 };
 use proptest::{
@@ -257,6 +258,31 @@ fn loss() -> BoxedStrategy<Loss> {
         .boxed()
 }
 
+fn self_check() -> BoxedStrategy<SelfCheck> {
+    let kind = (
+        text(),
+        select(Verdict::ALL.to_vec()),
+        option::of(text()),
+        option::of(text()),
+    )
+        .prop_map(|(kind, verdict, blind_spot, detail)| CheckedKind {
+            kind,
+            verdict,
+            blind_spot,
+            detail,
+        });
+    let facts = (time(), option::of(text()), text(), option::of(text()));
+    (facts, vec(kind, 0..4))
+        .prop_map(|((at, kernel, backend, obstacle), kinds)| SelfCheck {
+            at,
+            kernel,
+            backend,
+            obstacle,
+            kinds,
+        })
+        .boxed()
+}
+
 fn rollup() -> BoxedStrategy<Rollup> {
     let period = prop_oneof![
         time().prop_map(RollupPeriod::Hour),
@@ -318,6 +344,10 @@ fn record() -> impl Strategy<Value = Record> {
             watch_period_id,
             loss
         }),
+        (any::<u64>(), self_check()).prop_map(|(watch_period_id, check)| Record::SelfCheck {
+            watch_period_id,
+            check
+        }),
         (any::<u64>(), process()).prop_map(|(id, process)| Record::Process {
             id,
             process: Box::new(process)
@@ -351,4 +381,15 @@ proptest! {
         assert_documented(&line);
         assert_eq!(parse_line(line.as_bytes()), Ok(Some(record)), "{line}");
     }
+}
+
+#[test]
+fn a_complaint_about_a_long_word_is_short() {
+    let word = "x".repeat(5_000);
+    let line = format!(r#"{{"kind":"watch_period","id":1,"origin":"{word}"}}"#);
+    let complaint = parse_line(line.as_bytes()).unwrap_err().to_string();
+    assert!(
+        complaint.starts_with("`origin`: ") && complaint.len() < 300,
+        "{complaint}"
+    );
 }

@@ -16,7 +16,7 @@ use egress_baseline::{
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 const BOOT: i64 = 1_795_000_000_000_000_000;
 const NETWORK: u32 = 4_026_531_840;
 const SHELL: ProcessKey = ProcessKey {
@@ -26,12 +26,12 @@ const SHELL: ProcessKey = ProcessKey {
 };
 
 /// The clock of a host that was booted at `BOOT`.
-fn clock(seconds: u64) -> BootClock {
+pub(crate) fn clock(seconds: u64) -> BootClock {
     let now = Timestamp::from_unix_ns(BOOT + i64::try_from(seconds * SECOND).unwrap());
     BootClock::new(seconds * SECOND, now)
 }
 
-fn pipeline() -> Pipeline {
+pub(crate) fn pipeline() -> Pipeline {
     pipeline_of(Scope {
         host: "gate".to_owned(),
         ..Scope::default()
@@ -64,7 +64,7 @@ fn image(key: ProcessKey, exe: &[u8]) -> ProcessImage {
     }
 }
 
-fn take(pipeline: &mut Pipeline, event: KernelEvent) {
+pub(crate) fn take(pipeline: &mut Pipeline, event: KernelEvent) {
     pipeline.take(event, clock(100), ProcessFacts::default());
 }
 
@@ -88,7 +88,7 @@ fn remote(address: &str, port: u16, protocol: u8) -> Endpoint {
     }
 }
 
-fn connect(socket: u64, second: u64) -> Connect {
+pub(crate) fn connect(socket: u64, second: u64) -> Connect {
     Connect {
         id: ConnectionId {
             socket,
@@ -97,11 +97,12 @@ fn connect(socket: u64, second: u64) -> Connect {
         sender: sender(),
         remote: remote("198.51.100.7", 443, 6),
         is_followed: true,
+        was_open: false,
     }
 }
 
 /// A look at a connection that a SYN was sent for.
-fn look(connect: &Connect, second: u64) -> ConnectionEnd {
+pub(crate) fn look(connect: &Connect, second: u64) -> ConnectionEnd {
     ConnectionEnd {
         connect: connect.clone(),
         at_boot_ns: second * SECOND,
@@ -125,12 +126,13 @@ fn datagrams(begun: u64, sent: u64) -> DatagramCount {
         sent,
         bytes: sent * 48,
         source_port: 123,
+        may_be_reply: false,
         first_boot_ns: 10 * SECOND,
         last_boot_ns: 11 * SECOND,
     }
 }
 
-fn rows(batch: &Batch) -> Vec<(Outcome, u64, Option<u64>)> {
+pub(crate) fn rows(batch: &Batch) -> Vec<(Outcome, u64, Option<u64>)> {
     let row = |record: &FlowRecord| {
         (
             record.flow.outcome,
@@ -395,6 +397,22 @@ fn refused_datagrams_are_taken_from_those_that_were_counted_as_sent() {
 }
 
 #[test]
+fn pages_that_follow_their_datagram_into_another_drain_add_bytes_and_no_attempt() {
+    let mut pipeline = pipeline();
+    let page = DatagramCount {
+        bytes: 4_096,
+        ..datagrams(0, 0)
+    };
+    take(&mut pipeline, KernelEvent::Datagrams(datagrams(0, 1)));
+    take(&mut pipeline, KernelEvent::Datagrams(page.clone()));
+    let together = rows(&pipeline.flush(clock(100), false));
+    assert_eq!(together, [(Outcome::Sent, 1, Some(48 + 4_096))]);
+    take(&mut pipeline, KernelEvent::Datagrams(page));
+    let later = rows(&pipeline.flush(clock(110), false));
+    assert_eq!(later, [(Outcome::Sent, 0, Some(4_096))]);
+}
+
+#[test]
 fn flows_to_addresses_of_the_own_namespace_are_no_egress_unless_asked_for() {
     for (include_loopback, expected) in [(false, 0), (true, 2)] {
         let mut pipeline = pipeline_of(Scope {
@@ -598,35 +616,6 @@ fn numbers_of_kernel_workers_make_no_applications() {
         "kernel kernel:nfsv4.1-svc",
     ];
     assert_eq!(names, expected);
-}
-
-#[test]
-fn a_clock_that_is_set_back_makes_no_negative_time() {
-    let mut pipeline = pipeline();
-    let connect = connect(1, 10);
-    pipeline.take(
-        KernelEvent::Connect(connect.clone()),
-        clock(11),
-        ProcessFacts::default(),
-    );
-    let back = BootClock::new(
-        20 * SECOND,
-        Timestamp::from_unix_ns(BOOT - 3_600_000_000_000),
-    );
-    let end = ConnectionEnd {
-        is_over: true,
-        is_established: true,
-        ..look(&connect, 20)
-    };
-    pipeline.take(
-        KernelEvent::ConnectionEnd(end),
-        back,
-        ProcessFacts::default(),
-    );
-    pipeline.lose(LossCause::RingFull, 1, None);
-    let batch = pipeline.flush(back, true);
-    assert_eq!(batch.flows[0].flow.duration.unwrap().as_secs(), 0);
-    assert!(batch.losses[0].since <= batch.losses[0].until);
 }
 
 #[test]

@@ -111,7 +111,8 @@ fn sums_of_flows(path: &Path) -> Sums {
             bytes_out: flow.bytes_out.unwrap_or(0),
             bytes_in: flow.bytes_in.unwrap_or(0),
         };
-        if tally == Tally::default() {
+        // A connection that was open and silent is a contact; nothing else is one of nothing.
+        if tally == Tally::default() && flow.outcome != Outcome::Established {
             continue;
         }
         let sum = sums

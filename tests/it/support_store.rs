@@ -235,6 +235,7 @@ pub(crate) fn import_records(path: &Path, period: &WatchPeriod, records: &[Recor
                 Record::Store { .. }
                 | Record::WatchPeriod { .. }
                 | Record::Loss { .. }
+                | Record::SelfCheck { .. }
                 | Record::Process { .. }
                 | Record::Rollup(_)
                 | Record::NameAddress(_) => None,

@@ -13,15 +13,18 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use egress_baseline::canary::{Isolation, Made, NotMade, OPEN_PORT, PEER_ADDRESS4, kind_named};
+use egress_baseline::canary::{
+    Isolation, Made, NotMade, OPEN_PORT, PEER_ADDRESS4, connect_over_two_paths, kind_named,
+};
 use rustix::{
     fs::{MemfdFlags, memfd_create},
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     process::Uid,
     thread::{CapabilitySet, remove_capability_from_bounding_set, set_thread_res_uid},
 };
 use serde::{Deserialize, Serialize};
 
-use super::scene;
+use super::{answers, changes, held, load, scene};
 
 /// What a child says on standard output, in one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,8 +48,18 @@ impl Report {
 
 /// Plays the part that the arguments name; none if they name no part.
 pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
-    if arguments.first().is_some_and(|word| word == "--confined") {
-        return Some(confined(&arguments[1..]));
+    let (first, rest) = arguments.split_first()?;
+    match first.to_str() {
+        Some("--confined") => {
+            return Some(confined(
+                &[CapabilitySet::BPF, CapabilitySet::SYS_ADMIN],
+                rest,
+            ));
+        }
+        Some("--without-namespaces") => return Some(confined(&[CapabilitySet::SYS_ADMIN], rest)),
+        Some("--below-own-root") => return Some(below_own_root(rest)),
+        Some("--beside-own-root") => return Some(beside_own_root(rest)),
+        _ => {}
     }
     let words: Vec<&str> = arguments.iter().map_while(|word| word.to_str()).collect();
     let isolation = match words.first()? {
@@ -67,24 +80,82 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-in-cgroup", cgroup, kind] => make_in_cgroup(&isolation, cgroup, kind),
         ["--part-churn", count, directory] => churn(count, Path::new(directory)),
         ["--part-once", protocol, ..] => contact_once(protocol),
+        ["--part-two-paths"] => said(connect_over_two_paths(&isolation)),
         ["--part-linger"] => linger(),
+        ["--part-serve"] => answers::serve(&isolation),
+        ["--part-ask-and-answer"] => answers::ask_and_answer_part(&isolation),
+        ["--part-hold", rest @ ..] => held::play(rest),
         ["--part-flood", count, ports] => flood(count, ports),
         ["--part-memfd", kind] => from_memory(kind),
         ["--part-deleted", kind] => without_a_file(&isolation, kind),
         ["--part-deep", levels, length, kind] => from_the_depth(levels, length, kind),
+        ["--part-change", rest @ ..] => changes::play(&isolation, rest),
+        ["--part-load", rest @ ..] => load::play(rest),
         ["--part-scene", rest @ ..] => scene::play(rest),
         other => Report::Broken(format!("there is no part {other:?}")),
     };
     Some(say(&report))
 }
 
-/// Becomes a program that may not have the capabilities for BPF, whoever runs it.
-fn confined(command: &[OsString]) -> ExitCode {
-    for capability in [CapabilitySet::BPF, CapabilitySet::SYS_ADMIN] {
-        if remove_capability_from_bounding_set(capability).is_err() {
+/// Becomes a program that may not have these capabilities, whoever runs it.
+fn confined(without: &[CapabilitySet], command: &[OsString]) -> ExitCode {
+    for capability in without {
+        if remove_capability_from_bounding_set(*capability).is_err() {
             return ExitCode::FAILURE;
         }
     }
+    become_program(command)
+}
+
+/// Becomes a program for which a cgroup is the root of all, while it is itself in another: its
+/// arguments are that cgroup, the other, a directory to mount on, and the program.
+fn below_own_root(arguments: &[OsString]) -> ExitCode {
+    let [root, rest @ ..] = arguments else {
+        return ExitCode::FAILURE;
+    };
+    if fs::write(Path::new(root).join("cgroup.procs"), "0").is_err() {
+        return ExitCode::FAILURE;
+    }
+    let Ok(own) = env::current_exe() else {
+        return ExitCode::FAILURE;
+    };
+    let mut command = ["unshare", "--cgroup", "--mount"]
+        .map(OsString::from)
+        .to_vec();
+    command.extend([own.into_os_string(), "--beside-own-root".into()]);
+    command.extend_from_slice(rest);
+    become_program(&command)
+}
+
+fn beside_own_root(arguments: &[OsString]) -> ExitCode {
+    let [other, directory, command @ ..] = arguments else {
+        return ExitCode::FAILURE;
+    };
+    let result = mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .and_then(|()| {
+        mount(
+            "none",
+            Path::new(directory),
+            "cgroup2",
+            MountFlags::empty(),
+            None,
+        )
+    })
+    .map_err(io::Error::from)
+    .and_then(|()| fs::write(Path::new(other).join("cgroup.procs"), "0"));
+    match result {
+        Ok(()) => become_program(command),
+        Err(cause) => {
+            writeln!(io::stderr(), "leave the own root: {cause}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn become_program(command: &[OsString]) -> ExitCode {
     if let [program, arguments @ ..] = command {
         let cause = Command::new(program).args(arguments).exec();
         writeln!(io::stderr(), "become {}: {cause}", program.display()).ok();
@@ -96,7 +167,11 @@ fn make(isolation: &Isolation, name: &str) -> Report {
     let Some(kind) = kind_named(name) else {
         return Report::Broken(format!("there is no kind `{name}`"));
     };
-    match kind.make(isolation) {
+    said(kind.make(isolation))
+}
+
+fn said(made: Result<Made, NotMade>) -> Report {
+    match made {
         Ok(made) => Report::Made(made),
         Err(NotMade::Lacking(what)) => Report::Lacking(what),
         Err(broken @ NotMade::Broken { .. }) => Report::broken(broken),
@@ -287,7 +362,8 @@ fn from_the_depth(levels: &str, length: &str, kind: &str) -> Report {
     Report::Broken(format!("run from the depth: {result:?}"))
 }
 
-fn say(report: &Report) -> ExitCode {
+/// Says it in one line of standard output.
+pub(crate) fn say(report: &Report) -> ExitCode {
     let line = serde_json::to_string(report).expect("a report is plain data");
     match (writeln!(io::stdout(), "{line}"), report) {
         (Ok(()), Report::Made(_) | Report::Started(_)) => ExitCode::SUCCESS,

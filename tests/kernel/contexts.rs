@@ -110,7 +110,7 @@ fn judge(name: &'static str, path: &str, context: &str) -> Result<Completion, Fa
 }
 
 /// Letters and digits that no other run on this machine uses at this time.
-fn filled(pattern: &str) -> String {
+pub(crate) fn filled(pattern: &str) -> String {
     let pid = std::process::id();
     // Numbers in names of units may be taken for what changes from run to run.
     let own: String = pid
@@ -141,13 +141,13 @@ fn run_in(workshop: &Workshop, number: usize, path: &str) -> Result<Placed, Stri
 }
 
 /// A cgroup of our own, and those of its parents that had to be made; removed when dropped.
-struct Cgroup {
+pub(crate) struct Cgroup {
     made: Vec<PathBuf>,
 }
 
 impl Cgroup {
     /// None if it exists already.
-    fn make(path: &str) -> Result<Option<Self>, String> {
+    pub(crate) fn make(path: &str) -> Result<Option<Self>, String> {
         let root = cgroup_root()?;
         let leaf = root.join(path);
         if leaf.exists() {
@@ -167,7 +167,7 @@ impl Cgroup {
         Ok(Some(cgroup))
     }
 
-    fn leaf(&self) -> &Path {
+    pub(crate) fn leaf(&self) -> &Path {
         self.made.last().map_or(Path::new("/"), PathBuf::as_path)
     }
 }

@@ -195,11 +195,11 @@ pub(crate) fn listed(flows: &[Flow]) -> String {
 }
 
 /// A value that may be missing.
-pub(crate) fn shown(value: Option<impl fmt::Display>) -> String {
+fn shown(value: Option<impl fmt::Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Address and port, either of which may be missing.
-pub(crate) fn destination(address: Option<IpAddr>, port: Option<u16>) -> String {
+fn destination(address: Option<IpAddr>, port: Option<u16>) -> String {
     format!("{} port {}", shown(address), shown(port))
 }

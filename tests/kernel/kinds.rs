@@ -1,18 +1,19 @@
 //! One trial for each kind of flow: what was made against what was recorded.
 
-use std::net::IpAddr;
-
 use egress_baseline::{
-    canary::{Expected, Group, Kind, Made, PEER_ADDRESS4, Scope, kinds},
-    model::{Outcome, Protocol},
+    canary::{Kind, Scope, kinds},
+    model::{Protocol, Verdict},
+    proof::{Maker, Recorded, judge as judge_kind},
 };
 use libtest_mimic::{Completion, Failed, Trial};
 
 use super::{
+    answers::CALLED_BY_CLIENTS,
     child::Report,
-    dump::{Flow, destination, listed, shown},
+    dump::{Flow, listed},
     requirements::not_tried,
     session::{Session, session},
+    support,
     workshop::Run,
 };
 
@@ -32,6 +33,15 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
+    let judged = compare(kind);
+    if let Err(cause) = &judged {
+        support::note(kind, Verdict::Missed, None);
+        return Err(cause.clone());
+    }
+    judged
+}
+
+fn compare(kind: &'static Kind) -> Result<Completion, Failed> {
     let session = session()?;
     let run = session
         .makers
@@ -40,274 +50,72 @@ fn judge(kind: &'static Kind) -> Result<Completion, Failed> {
         .clone()?;
     let made = match &run.report {
         Report::Made(made) => *made,
-        Report::Lacking(what) => return not_tried(kind.name, kind.group.word(), what),
+        Report::Lacking(what) => {
+            support::note(kind, Verdict::NotMade, None);
+            return not_tried(kind.name, kind.group.word(), what);
+        }
         other => return Err(format!("it could not be made: {other:?}").into()),
     };
     let flows = session.dump.flows_of(run.pid);
-    let Some(rule) = rule_for(kind, &made, session) else {
-        return match flows.as_slice() {
-            [] => Ok(Completion::Completed),
-            some => Err(format!("expected no flow, recorded:\n{}", listed(some)).into()),
-        };
-    };
-    let [flow] = flows.as_slice() else {
-        return Err(format!("expected one flow: {rule}\nrecorded:\n{}", listed(&flows)).into());
-    };
-    let faults = faults(flow, &rule, &run, session);
-    if faults.is_empty() {
-        return Ok(Completion::Completed);
-    }
-    Err(format!("{}\nexpected: {rule}\nrecorded: {flow}", faults.join("; ")).into())
-}
-
-/// What a number must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Number {
-    Exactly(u64),
-    AtLeast(u64),
-}
-
-impl Number {
-    fn holds(&self, found: u64) -> bool {
-        match self {
-            Self::Exactly(number) => found == *number,
-            Self::AtLeast(number) => found >= *number,
-        }
-    }
-}
-
-/// What a port must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Port {
-    Exactly(Option<u16>),
-    Any,
-}
-
-impl Port {
-    fn known(self) -> Option<u16> {
-        match self {
-            Self::Exactly(port) => port,
-            Self::Any => None,
-        }
-    }
-
-    fn holds(self, found: Option<u16>) -> bool {
-        match self {
-            Self::Exactly(port) => found == port,
-            Self::Any => true,
-        }
-    }
-}
-
-/// What must have been recorded of a kind by a backend on this kernel.
-#[derive(Clone)]
-struct Rule {
-    proto: String,
-    address: Option<IpAddr>,
-    port: Port,
-    state: Outcome,
-    attempts: Number,
-    bytes_out: Number,
-    bytes_in: u64,
-    /// None where the backend cannot know it.
-    errno: Option<Option<i32>>,
-    source_port: Option<u16>,
-}
-
-impl std::fmt::Display for Rule {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} {} attempts={:?} out={:?} in={} state={} errno={} src_port={}",
-            self.proto,
-            destination(self.address, self.port.known()),
-            self.attempts,
-            self.bytes_out,
-            self.bytes_in,
-            self.state,
-            self.errno.map_or_else(|| "any".to_owned(), shown),
-            shown(self.source_port)
-        )
-    }
-}
-
-/// None where nothing must be recorded.
-///
-/// Less than everything is good enough only where the observer itself has declared the blind spot;
-/// and where it has, more than it declared is a fault too: of the declaration.
-fn rule_for(kind: &Kind, made: &Made, session: &Session) -> Option<Rule> {
-    let is_declared = |code: &str| session.dump.declares_blind(code);
-    if kind.name == "udp4-reply" && is_declared("datagram-replies") {
-        return Some(reply_rule(made));
-    }
-    // By default what stays on the maker's own addresses is not recorded.
-    if kind.scope != Scope::Egress {
-        return None;
-    }
-    let rule = seen_fully(&kind.expected()?, made);
-    match session.backend.as_str() {
-        "kprobe" => seen_by_kprobes(kind, made, rule, is_declared),
-        _ => seen_by_fallback(kind, made, rule, is_declared),
-    }
-}
-
-fn seen_fully(expected: &Expected, made: &Made) -> Rule {
-    // What was refused was not sent.
-    let bytes_out = if made.packets == 0 { 0 } else { made.bytes_out };
-    Rule {
-        proto: expected.protocol.word(expected.address),
-        address: expected.address,
-        port: Port::Exactly(expected.port),
-        state: expected.outcome,
-        attempts: Number::Exactly(made.attempts),
-        bytes_out: Number::Exactly(bytes_out),
-        bytes_in: made.bytes_in,
-        errno: Some(made.errno),
-        source_port: made.source_port,
-    }
-}
-
-/// A reply looks like a datagram to wherever the client happened to write from.
-fn reply_rule(made: &Made) -> Rule {
-    Rule {
-        proto: Protocol::UDP.word(None),
-        address: Some(PEER_ADDRESS4.into()),
-        port: Port::Any,
-        state: Outcome::Sent,
-        attempts: Number::Exactly(1),
-        bytes_out: Number::Exactly(made.bytes_out),
-        bytes_in: 0,
-        errno: Some(None),
-        source_port: made.source_port,
-    }
-}
-
-/// Nothing left, since the kernel refused to send.
-fn is_refused_datagram(kind: &Kind, made: &Made) -> bool {
-    made.packets == 0
-        && made.attempts > 0
-        && matches!(
-            kind.group,
-            Group::Udp | Group::Firewall | Group::Ping | Group::Raw
-        )
-}
-
-/// Kprobes see the call itself; its result only where a kretprobe is.
-fn seen_by_kprobes(
-    kind: &Kind,
-    made: &Made,
-    rule: Rule,
-    is_declared: impl Fn(&str) -> bool,
-) -> Option<Rule> {
-    match kind.group {
-        Group::Sctp | Group::Dccp | Group::L2tp if is_declared("sctp-dccp-l2tp") => None,
-        _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => Some(Rule {
-            state: Outcome::Sent,
-            bytes_out: Number::Exactly(made.bytes_out),
-            errno: Some(None),
-            ..rule
-        }),
-        _ => Some(rule),
-    }
-}
-
-/// The fallback sees neither the result of a call nor a call whose socket is not connected and not
-/// UDP; of such it sees the packets, with what is in them.
-fn seen_by_fallback(
-    kind: &Kind,
-    made: &Made,
-    rule: Rule,
-    is_declared: impl Fn(&str) -> bool,
-) -> Option<Rule> {
-    let failed_unseen = Rule {
-        state: Outcome::Failed,
-        errno: Some(None),
-        ..rule.clone()
-    };
-    match (kind.group, kind.name) {
-        (Group::Packet, _) if is_declared("frames") => None,
-        (Group::Ping | Group::Raw, _)
-            if is_refused_datagram(kind, made) && is_declared("datagram-errno") =>
-        {
-            None
-        }
-        _ if is_refused_datagram(kind, made) && is_declared("datagram-errno") => {
-            Some(failed_unseen)
-        }
-        (Group::Tcp, name) if fails_before_syn(name) && is_declared("connect-errno") => {
-            Some(failed_unseen)
-        }
-        (Group::Udp, name) if name.ends_with("-msg-more") && is_declared("more-data") => {
-            Some(Rule {
-                attempts: Number::Exactly(made.packets),
-                ..rule
-            })
-        }
-        (Group::Raw, name) if name.ends_with("-own-header") => Some(Rule {
-            proto: Protocol::UDP.word(rule.address),
-            port: Port::Exactly(Some(kind.port())),
-            bytes_out: Number::Exactly(made.payload_bytes),
-            ..rule
-        }),
-        // Chunks are no payload of the maker, and what the kernel answers is another association's.
-        (Group::Sctp | Group::Dccp, _) if is_declared("association-packets") => Some(Rule {
-            state: Outcome::Sent,
-            bytes_out: Number::AtLeast(0),
-            ..rule
-        }),
-        // The kernel puts a session number before the payload.
-        (Group::L2tp, _) => Some(Rule {
-            bytes_out: Number::AtLeast(made.bytes_out),
-            ..rule
-        }),
-        _ => Some(rule),
-    }
-}
-
-fn fails_before_syn(name: &str) -> bool {
-    ["-no-route", "-unreachable", "-blackhole", "-denied"]
+    let found = flows
         .iter()
-        .any(|ending| name.ends_with(ending))
+        .map(|flow| recorded(flow, session))
+        .collect::<Result<Vec<_>, _>>()?;
+    let judgement = judge_kind(kind, &made, &maker(&run), &session.observed, &found);
+    match judgement.fault {
+        None => {
+            support::note(kind, judgement.verdict, judgement.blind_spot);
+            Ok(Completion::Completed)
+        }
+        Some(fault) => {
+            let expected = judgement
+                .rule
+                .map_or_else(|| "no flow".to_owned(), |rule| rule.to_string());
+            Err(format!(
+                "{fault}\nexpected: {expected}\nrecorded:\n{}",
+                listed(&flows)
+            )
+            .into())
+        }
+    }
 }
 
-fn faults(flow: &Flow, rule: &Rule, run: &Run, session: &Session) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut claim = |holds: bool, what: &str| {
-        if !holds {
-            faults.push(what.to_owned());
-        }
-    };
-    claim(flow.exe.as_deref() == Some(&run.exe_text()), "executable");
-    claim(flow.ppid == Some(std::process::id()), "parent");
-    claim(flow.uid == Some(0), "user");
-    claim(flow.socket_uid == Some(0), "user of the socket");
-    claim(
-        flow.network_namespace.map(u64::from) == Some(session.namespace),
-        "network namespace",
-    );
-    claim(flow.proto == rule.proto, "protocol");
-    claim(flow.dst_ip == rule.address, "address");
-    claim(rule.port.holds(flow.dst_port), "port");
-    claim(flow.state == rule.state.word(), "outcome");
-    claim(rule.attempts.holds(flow.attempts), "attempts");
-    claim(
-        rule.bytes_out.holds(flow.bytes_out.unwrap_or(0)),
-        "bytes out",
-    );
-    claim(flow.bytes_in.unwrap_or(0) == rule.bytes_in, "bytes in");
-    claim(
-        rule.errno.is_none_or(|errno| flow.errno == errno),
-        "error number",
-    );
-    claim(
-        rule.source_port.is_none() || flow.src_port == rule.source_port,
-        "source port",
-    );
-    match session.dump.process_of(flow) {
-        Ok(process) => claim(process.argv == Some(run.argv_text()), "arguments"),
-        Err(_) => claim(false, "process record"),
+/// What the dump tells of a flow, as the program itself compares it.
+fn recorded(flow: &Flow, session: &Session) -> Result<Recorded, Failed> {
+    let process = session.dump.process_of(flow).ok();
+    Ok(Recorded {
+        pid: flow.pid,
+        ppid: flow.ppid,
+        exe: flow.exe.clone(),
+        argv: process.and_then(|process| process.argv.clone()),
+        uid: flow.uid,
+        socket_uid: flow.socket_uid,
+        network_namespace: flow.network_namespace,
+        protocol: Protocol::parse(&flow.proto, flow.dst_ip)
+            .ok_or_else(|| format!("`{}` is no protocol", flow.proto))?,
+        source_port: flow.src_port,
+        address: flow.dst_ip,
+        port: flow.dst_port,
+        outcome: flow
+            .state
+            .parse()
+            .map_err(|()| format!("`{}` is no outcome", flow.state))?,
+        errno: flow.errno,
+        attempts: flow.attempts,
+        bytes_out: flow.bytes_out,
+        bytes_in: flow.bytes_in,
+    })
+}
+
+/// The process as its parent knows it.
+fn maker(run: &Run) -> Maker {
+    Maker {
+        pid: Some(run.pid),
+        ppid: Some(std::process::id()),
+        exe: run.exe_text(),
+        argv: run.argv_text(),
+        uid: 0,
     }
-    faults
 }
 
 /// This very process is the peer: all that it may be seen doing is to write first where a kind
@@ -318,9 +126,13 @@ fn peer_makes_no_flow() -> Result<(), Failed> {
     let stray: Vec<Flow> = own
         .into_iter()
         .filter(|flow| {
-            !kinds()
-                .iter()
-                .any(|kind| kind.scope == Scope::NoFlow && Some(kind.port()) == flow.dst_port)
+            let is_call = flow
+                .dst_port
+                .is_some_and(|port| CALLED_BY_CLIENTS.contains(&port));
+            !is_call
+                && !kinds()
+                    .iter()
+                    .any(|kind| kind.scope == Scope::NoFlow && Some(kind.port()) == flow.dst_port)
         })
         .collect();
     match stray.as_slice() {

@@ -85,8 +85,7 @@ struct Lingering {
     while_open: Vec<Flow>,
 }
 
-/// Opens a connection and waits until it is recorded, with its bytes unless the observer has
-/// declared that they come when it ends.
+/// Opens a connection and waits until it is recorded with its bytes.
 fn linger(workshop: &Workshop, database: &Path) -> Result<Lingering, String> {
     let exe = workshop.link("linger").map_err(|cause| cause.to_string())?;
     let mut command = workshop.command(&exe).map_err(|cause| cause.to_string())?;
@@ -97,13 +96,8 @@ fn linger(workshop: &Workshop, database: &Path) -> Result<Lingering, String> {
         .map_err(|cause| cause.to_string())?;
     let begun = Instant::now();
     let while_open = loop {
-        let dump = Dump::read(database)?;
-        let flows = dump.flows_of(child.id());
-        let is_whole = match dump.declares_blind("open-bytes") {
-            true => is_settled(&flows),
-            false => flows.iter().any(is_lingering_flow),
-        };
-        if is_whole || begun.elapsed() > PATIENCE {
+        let flows = Dump::read(database)?.flows_of(child.id());
+        if flows.iter().any(is_lingering_flow) || begun.elapsed() > PATIENCE {
             break flows;
         }
         thread::sleep(BETWEEN_LOOKS);
@@ -112,13 +106,6 @@ fn linger(workshop: &Workshop, database: &Path) -> Result<Lingering, String> {
     let pid = child.id();
     child.wait().map_err(|cause| cause.to_string())?;
     Ok(Lingering { pid, while_open })
-}
-
-/// Whether what was recorded is no longer a connect that waits for its answer.
-fn is_settled(flows: &[Flow]) -> bool {
-    flows
-        .iter()
-        .any(|flow| flow.state == Outcome::Established.word())
 }
 
 /// Several flush intervals, in an emulated machine.
@@ -216,16 +203,7 @@ fn open_connection_is_recorded() -> Result<(), Failed> {
     let lingering = &second.lingering;
     let after = second.dump.flows_of(lingering.pid);
     let is_whole = |flows: &[Flow]| matches!(flows, [flow] if is_lingering_flow(flow));
-    let is_begun = |flows: &[Flow]| {
-        matches!(flows, [flow] if flow.attempts == 1
-            && flow.bytes_out.is_none()
-            && flow.state == Outcome::Established.word())
-    };
-    let is_right_while_open = match second.dump.declares_blind("open-bytes") {
-        true => is_begun(&lingering.while_open),
-        false => is_whole(&lingering.while_open),
-    };
-    if is_right_while_open && is_whole(&after) {
+    if is_whole(&lingering.while_open) && is_whole(&after) {
         return Ok(());
     }
     Err(format!(

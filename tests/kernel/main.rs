@@ -4,20 +4,37 @@
 //! backend under test, `EGRESS_BINARY` the program if it is not the one that was built beside this,
 //! `EGRESS_TEST_REQUIRE` a list of what must not be left untried, such as `io_uring,mptcp`.
 
+mod answers;
+mod changes;
 mod child;
 mod churn;
 mod contexts;
+mod doctor;
 mod dump;
+mod exact;
+mod faults;
+mod held;
+mod holder;
 mod hosts;
 mod identity;
 mod kinds;
+mod layouts;
 mod lifecycle;
+mod load;
+mod modules;
+mod multipath;
 mod observer;
+mod open;
+mod open_cases;
 mod real_traffic;
 mod requirements;
 mod scene;
 mod scenes;
+mod service;
 mod session;
+mod stored;
+mod support;
+mod told;
 mod workshop;
 
 use std::{
@@ -50,17 +67,31 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let trials = [
         kinds::trials(),
+        answers::trials(),
         churn::trials(),
         identity::trials(),
         contexts::trials(),
+        multipath::trials(),
+        modules::trials(),
         lifecycle::trials(),
+        changes::trials(),
+        exact::trials(),
+        faults::trials(),
+        doctor::trials(),
+        open::trials(),
         hosts::trials(),
+        layouts::trials(),
         real_traffic::trials(),
+        service::trials(),
     ]
     .into_iter()
     .flatten()
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Err(cause) = support::write() {
+        writeln!(io::stderr(), "error: write the results: {cause}").ok();
+        return ExitCode::FAILURE;
+    }
     let list = requirements::list_of_not_tried();
     if writeln!(io::stdout(), "\n{list}").is_err() {
         return ExitCode::FAILURE;

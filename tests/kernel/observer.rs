@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -40,8 +41,24 @@ pub(crate) struct Ended {
 
 impl Observer {
     /// Starts `observe` and waits for the line that says that all hooks are attached.
-    pub(crate) fn start(database: &Path, arguments: &[&str]) -> Result<Self, String> {
-        let mut observer = Self::launch(database, arguments)?;
+    pub(crate) fn start<Word: AsRef<OsStr>>(
+        database: &Path,
+        arguments: &[Word],
+    ) -> Result<Self, String> {
+        Self::start_with(database, None, arguments)
+    }
+
+    /// The same with a configuration of its own.
+    pub(crate) fn start_with<Word: AsRef<OsStr>>(
+        database: &Path,
+        configuration: Option<&Path>,
+        arguments: &[Word],
+    ) -> Result<Self, String> {
+        let mut command = observe_command(database, arguments);
+        if let Some(configuration) = configuration {
+            command.arg("--config").arg(configuration);
+        }
+        let mut observer = Self::launch(command)?;
         loop {
             match observer.lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
@@ -61,8 +78,8 @@ impl Observer {
         }
     }
 
-    fn launch(database: &Path, arguments: &[&str]) -> Result<Self, String> {
-        let mut child = observe_command(database, arguments)
+    fn launch(mut command: Command) -> Result<Self, String> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -85,6 +102,20 @@ impl Observer {
         })
     }
 
+    /// Waits until it says a line that begins so.
+    pub(crate) fn await_line(&mut self, beginning: &str) -> Result<(), String> {
+        while !self.said.iter().any(|line| line.starts_with(beginning)) {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.said.push(line),
+                Err(_) => {
+                    let said = self.said.join("\n");
+                    return Err(format!("the observer never said `{beginning}`:\n{said}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn await_end(mut self) -> Result<Ended, String> {
         // The reader ends with the observer's standard error, that is with the observer.
@@ -104,11 +135,43 @@ impl Observer {
         })
     }
 
+    /// Sends `signal`.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).map_err(|errno| format!("signal the observer: {errno}"))
+    }
+
     /// Sends `signal`, then waits for the end.
     pub(crate) fn stop_with(self, signal: Signal) -> Result<Ended, String> {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).map_err(|errno| format!("signal the observer: {errno}"))?;
+        self.signal(signal)?;
         self.await_end()
+    }
+
+    /// Runs `work` while the observer stands still, so that nothing is fetched from the kernel.
+    pub(crate) fn while_paused<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
+        self.signal(Signal::STOP)?;
+        let done = work();
+        self.signal(Signal::CONT)?;
+        Ok(done)
+    }
+
+    /// Waits until it says a line with these words.
+    pub(crate) fn await_words(&mut self, words: &str) -> Result<(), String> {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).map_err(|_| {
+                format!("`{words}` was not said; it said:\n{}", self.said.join("\n"))
+            })?;
+            let is_found = line.contains(words);
+            self.said.push(line);
+            if is_found {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -122,7 +185,7 @@ impl Drop for Observer {
 }
 
 /// The command line of an observer.
-pub(crate) fn observe_command(database: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn observe_command<Word: AsRef<OsStr>>(database: &Path, arguments: &[Word]) -> Command {
     let mut command = Command::new(program());
     command
         .arg("--db")

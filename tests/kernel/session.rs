@@ -14,13 +14,19 @@ use std::{
     time::Instant,
 };
 
-use egress_baseline::canary::{Kind, kinds};
+use egress_baseline::{
+    canary::{Kind, kinds},
+    proof::Observed,
+};
 use rustix::process::Signal;
 
 use super::{
+    answers::{self, Answers},
     churn::{self, Churn},
     contexts::{self, Placed},
     dump::Dump,
+    modules,
+    multipath::{self, TwoPaths},
     observer::Observer,
     scenes::{self, Scene},
     workshop::{Run, Workshop},
@@ -31,8 +37,8 @@ const MAKERS_AT_ONCE: usize = 4;
 
 /// What happened, and what was recorded of it.
 pub(crate) struct Session {
-    /// The backend that was in use.
-    pub(crate) backend: String,
+    /// What observed.
+    pub(crate) observed: Observed,
     /// Everything that was recorded.
     pub(crate) dump: Dump,
     /// The maker of each kind.
@@ -43,10 +49,14 @@ pub(crate) struct Session {
     pub(crate) scenes: BTreeMap<&'static str, Result<Scene, String>>,
     /// The processes in cgroups of their own.
     pub(crate) placed: BTreeMap<&'static str, Result<Placed, String>>,
+    /// The programs that answer.
+    pub(crate) answers: Answers,
+    /// The connection over two paths.
+    pub(crate) two_paths: Result<TwoPaths, String>,
+    /// Modules that were loaded after the observer had begun.
+    pub(crate) late_modules: Vec<String>,
     /// The process that sent to very many places.
     pub(crate) flood: Result<Run, String>,
-    /// Inode of the network namespace of the makers.
-    pub(crate) namespace: u64,
 }
 
 /// The session; made by the first trial that asks.
@@ -79,9 +89,14 @@ fn hold() -> Result<Session, String> {
 
 fn observe_all() -> Result<Session, String> {
     note("the observer starts");
-    let workshop = Workshop::build()?;
+    let mut workshop = Workshop::build()?;
     let database = workshop.path().join("flows.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
+    note("modules are loaded that were kept back");
+    let late_modules = modules::load_late()?;
+    if !late_modules.is_empty() {
+        workshop.rebuild_lab()?;
+    }
     note("each kind of flow is made");
     let makers = run_makers(&workshop);
     note("short-lived processes come and go");
@@ -89,6 +104,10 @@ fn observe_all() -> Result<Session, String> {
     note("programs hide what they are");
     let scenes = scenes::run_all(&workshop);
     let placed = contexts::run_all(&workshop);
+    note("programs answer");
+    let answers = answers::run_all(&workshop);
+    note("a connection takes two paths");
+    let two_paths = multipath::run();
     note("a flood is sent");
     let flood = workshop.run(
         "flood",
@@ -112,21 +131,29 @@ fn observe_all() -> Result<Session, String> {
         fs::copy(&database, keep).map_err(|cause| cause.to_string())?;
     }
     note("what was recorded is compared");
-    let backend = dump
-        .watch_periods
-        .first()
-        .and_then(|period| period.backend.clone())
-        .ok_or("the dump tells no backend")?;
-    let namespace = workshop.lab.namespace_inode();
     Ok(Session {
-        backend,
+        observed: observed(&dump, &workshop)?,
         dump,
         makers,
         churn,
         scenes,
         placed,
+        answers,
+        two_paths,
+        late_modules,
         flood,
-        namespace: namespace.map_err(|cause| cause.to_string())?,
+    })
+}
+
+/// What observed, by its own account, and where the makers were.
+fn observed(dump: &Dump, workshop: &Workshop) -> Result<Observed, String> {
+    let period = dump.watch_periods.first().ok_or("nothing was observed")?;
+    let namespace = workshop.lab.namespace_inode();
+    let namespace = namespace.map_err(|cause| cause.to_string())?;
+    Ok(Observed {
+        backend: period.backend.clone().ok_or("the dump tells no backend")?,
+        blind_spots: period.blind_spots.clone(),
+        network_namespace: u32::try_from(namespace).map_err(|cause| cause.to_string())?,
     })
 }
 
@@ -135,10 +162,20 @@ const FLOOD_PORTS: u64 = 35_000;
 
 /// Datagrams of the flood; `EGRESS_TEST_FLOOD` makes it smaller where the machine is slow.
 pub(crate) fn flood_datagrams() -> u64 {
-    env::var("EGRESS_TEST_FLOOD")
-        .ok()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(40_000)
+    smaller_flood().unwrap_or(40_000)
+}
+
+fn smaller_flood() -> Option<u64> {
+    env::var("EGRESS_TEST_FLOOD").ok()?.parse().ok()
+}
+
+/// How many of something: `usual`, or `fewer` where the machine is slow.
+pub(crate) fn quickened(usual: u16, fewer: u16) -> u16 {
+    if smaller_flood().is_some() {
+        fewer
+    } else {
+        usual
+    }
 }
 
 /// The arguments of a maker; words that are hostile to whoever prints them come last.

@@ -8,7 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use egress_baseline::{canary::Lab, model::text_of_bytes};
+use egress_baseline::{
+    canary::{Lab, LabError},
+    model::text_of_bytes,
+};
 use tempfile::TempDir;
 
 use super::child::Report;
@@ -56,6 +59,15 @@ pub(crate) fn text_of(path: impl AsRef<OsStr>) -> String {
 
 impl Workshop {
     pub(crate) fn build() -> Result<Self, String> {
+        Self::build_around(Lab::build())
+    }
+
+    /// One in which nothing is sent but by the processes that are started.
+    pub(crate) fn build_quiet() -> Result<Self, String> {
+        Self::build_around(Lab::build_quiet())
+    }
+
+    fn build_around(lab: Result<Lab, LabError>) -> Result<Self, String> {
         let own_binary = fs::canonicalize("/proc/self/exe").map_err(|cause| cause.to_string())?;
         let beside = own_binary.parent().unwrap_or(Path::new("/"));
         let directory = tempfile::Builder::new()
@@ -68,8 +80,14 @@ impl Workshop {
         Ok(Self {
             directory,
             own_binary,
-            lab: Lab::build().map_err(|cause| cause.to_string())?,
+            lab: lab.map_err(|cause| cause.to_string())?,
         })
+    }
+
+    /// Builds the laboratory anew: its peer offers what the kernel has at that moment.
+    pub(crate) fn rebuild_lab(&mut self) -> Result<(), String> {
+        self.lab = Lab::build().map_err(|cause| cause.to_string())?;
+        Ok(())
     }
 
     /// The directory.
@@ -102,6 +120,17 @@ impl Workshop {
         Ok(command)
     }
 
+    /// The same at the other end of its cable.
+    pub(crate) fn command_at_peer(&self, exe: &Path) -> io::Result<Command> {
+        let mut command = Command::new(exe);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        self.lab.place_at_peer(&mut command)?;
+        Ok(command)
+    }
+
     /// Runs this binary under the name `name` with `arguments`, to its end.
     pub(crate) fn run<Word: AsRef<OsStr>>(
         &self,
@@ -127,7 +156,8 @@ pub(crate) fn run_to_end(exe: &Path, command: &mut Command) -> Result<Run, Strin
     finish(exe, argv, child)
 }
 
-fn finish(exe: &Path, argv: Vec<OsString>, child: Child) -> Result<Run, String> {
+/// Waits for the end of a process and its report.
+pub(crate) fn finish(exe: &Path, argv: Vec<OsString>, child: Child) -> Result<Run, String> {
     let pid = child.id();
     let output = child
         .wait_with_output()

@@ -183,6 +183,7 @@ fn add(
         Record::Store { .. }
         | Record::WatchPeriod { .. }
         | Record::Loss { .. }
+        | Record::SelfCheck { .. }
         | Record::Process { .. }
         | Record::Rollup(_)
         | Record::NameAddress(_) => transaction.add_record(&record, None)?,

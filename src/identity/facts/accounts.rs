@@ -89,3 +89,69 @@ fn names_in(passwd: &str) -> BTreeMap<u32, String> {
     }
     names
 }
+
+/// An account of this host that a service can run as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// Its own group.
+    pub gid: u32,
+    /// Other groups that it is a member of.
+    pub groups: Vec<u32>,
+}
+
+/// The account called `name` in the files below `root`.
+pub fn account_named(root: &Path, name: &str) -> Option<Account> {
+    let passwd = content_of(&root.join("etc/passwd"))?;
+    let groups = content_of(&root.join("etc/group")).unwrap_or_default();
+    account_in(&passwd, &groups, name)
+}
+
+fn account_in(passwd: &str, groups: &str, name: &str) -> Option<Account> {
+    let (uid, gid) = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then_some(())?;
+        let (_password, uid, gid) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((uid.parse().ok()?, gid.parse().ok()?))
+    })?;
+    let groups = groups
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let [_group, _password, number, members] = fields.as_slice() else {
+                return None;
+            };
+            let is_member = members.split(',').any(|member| member == name);
+            is_member.then(|| number.parse().ok())?
+        })
+        .collect();
+    Some(Account {
+        name: name.to_owned(),
+        uid,
+        gid,
+        groups,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, account_in};
+
+    #[test]
+    fn an_account_has_its_own_group_and_those_that_name_it() {
+        let passwd = "root:x:0:0::/:/bin/sh\nwatch:x:990:991::/:/sbin/nologin\n";
+        let groups = "root:x:0:\nadm:x:4:syslog,watch\nwatchers:x:5:watcher\nwatch:x:991:\n";
+        let expected = Account {
+            name: "watch".to_owned(),
+            uid: 990,
+            gid: 991,
+            groups: vec![4],
+        };
+        assert_eq!(account_in(passwd, groups, "watch"), Some(expected));
+        assert_eq!(account_in(passwd, groups, "watcher"), None);
+        assert_eq!(account_in("watch:x:many:1::/:/", groups, "watch"), None);
+    }
+}

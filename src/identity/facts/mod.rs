@@ -6,6 +6,7 @@
 mod accounts;
 mod files;
 mod network;
+mod process;
 
 use std::{
     fs::{self, File},
@@ -14,9 +15,10 @@ use std::{
     path::Path,
 };
 
-pub use accounts::Accounts;
+pub use accounts::{Account, Accounts, account_named};
 pub use files::{device_of, is_host_file};
 pub use network::{network_namespaces, own_addresses};
+pub use process::{Arguments, arguments_of};
 
 /// Far above any of these files on a real host, and small enough to be read.
 const LARGEST_FILE: u64 = 64 << 20;

@@ -27,7 +27,8 @@ INSERT INTO outcome (id, word, is_failure) VALUES
   (5, 'unreachable', 1),
   (6, 'timed_out', 1),
   (7, 'denied', 1),
-  (8, 'failed', 1);
+  (8, 'failed', 1),
+  (9, 'maybe_reply', 0);
 
 CREATE TABLE address (
   id INTEGER PRIMARY KEY,

@@ -2,7 +2,7 @@
 # need on Debian 12 with a Rust toolchain.
 
 BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-linux \
+TEST_PACKAGES = $(BUILD_PACKAGES) g++ clang-format binutils iproute2 nftables util-linux \
 	procps tcpdump dnsmasq-base qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates \
 	systemd debootstrap
 
@@ -10,13 +10,14 @@ TEST_PACKAGES = $(BUILD_PACKAGES) clang-format binutils iproute2 nftables util-l
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 
-.PHONY: help try test setup-build setup-test check unit kernel vm systemd kernel-support cost
+.PHONY: help try test setup-build setup-test check unit fuzz kernel vm systemd kernel-support cost
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
 	@echo 'make test    every test: check unit kernel vm'
 	@echo 'make check   formats, lints, documentation'
 	@echo 'make unit    tests without root'
+	@echo 'make fuzz    decoders fed with hostile bytes, briefly'
 	@echo 'make kernel  tests of the hooks that this kernel has (root)'
 	@echo 'make vm      tests of all hooks on Debian kernels under QEMU'
 	@echo 'make systemd tests of the service on a Debian system under QEMU (root)'
@@ -38,6 +39,7 @@ test: check unit kernel vm
 
 check: setup-test
 	$(CARGO) fmt --check
+	cd fuzz && $(CARGO) fmt --check
 	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/hooks/*.h
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --test kernel -- -D warnings
@@ -46,6 +48,10 @@ check: setup-test
 
 unit: setup-test
 	$(CARGO) test
+
+# FUZZ_SECONDS for each target; fuzz/README.md says what they hold.
+fuzz: setup-test
+	CARGO='$(CARGO)' fuzz/run
 
 # Built as whoever runs make, run as root. What this kernel lacks is listed at the end of the output;
 # what KERNEL_REQUIRE names must not be lacking.

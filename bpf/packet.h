@@ -23,6 +23,13 @@ static __always_inline bool is_extension_header(__u8 protocol)
 	return protocol == 0 || protocol == 43 || protocol == 44 || protocol == 60;
 }
 
+/* What begins at `offset` is payload, to the packet's end. */
+static __always_inline void packet_set_payload(struct packet *packet, struct __sk_buff *skb,
+					       __u32 offset)
+{
+	packet->payload_bytes = skb->len > offset ? skb->len - offset : 0;
+}
+
 /* Takes ports and payload from the transport header, which begins at `offset`. */
 static __always_inline void packet_read_transport(struct packet *packet, struct __sk_buff *skb,
 						  __u32 offset, bool is_incoming)
@@ -44,7 +51,17 @@ static __always_inline void packet_read_transport(struct packet *packet, struct 
 	if (packet->remote.protocol == IPPROTO_DCCP &&
 	    bpf_skb_load_bytes(skb, offset + 8, &type, 1) == 0)
 		packet->is_request = (type >> 1 & 0x0f) == DCCP_REQUEST;
-	packet->payload_bytes = skb->len > offset + header ? skb->len - offset - header : 0;
+	packet_set_payload(packet, skb, offset + header);
+}
+
+/* Only the first fragment has a transport header; others go on with the payload. */
+static __always_inline void packet_read_rest(struct packet *packet, struct __sk_buff *skb,
+					     __u32 offset, bool is_later_fragment, bool is_incoming)
+{
+	if (is_later_fragment)
+		packet_set_payload(packet, skb, offset);
+	else
+		packet_read_transport(packet, skb, offset, is_incoming);
 }
 
 static __always_inline bool packet_from_ipv4(struct packet *packet, struct __sk_buff *skb,
@@ -58,7 +75,8 @@ static __always_inline bool packet_from_ipv4(struct packet *packet, struct __sk_
 	packet->remote.protocol = header[9];
 	__builtin_memcpy(&address, &header[is_incoming ? 12 : 16], 4);
 	endpoint_set_ipv4(&packet->remote, address);
-	packet_read_transport(packet, skb, (header[0] & 0x0f) * 4, is_incoming);
+	packet_read_rest(packet, skb, (header[0] & 0x0f) * 4, (header[6] & 0x1f) || header[7],
+			 is_incoming);
 	return true;
 }
 
@@ -66,25 +84,26 @@ static __always_inline bool packet_from_ipv6(struct packet *packet, struct __sk_
 					     bool is_incoming)
 {
 	__u8 header[40];
-	__u8 extension[2];
+	__u8 extension[4];
 	__u32 offset = sizeof(header);
+	bool is_later_fragment = false;
 	__u8 protocol;
 
 	if (bpf_skb_load_bytes(skb, 0, header, sizeof(header)))
 		return false;
 	protocol = header[6];
-#pragma unroll
 	for (int i = 0; i < EXTENSION_HEADERS; i++) {
-		if (!is_extension_header(protocol))
+		if (is_later_fragment || !is_extension_header(protocol))
 			break;
 		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
 			break;
+		is_later_fragment = protocol == 44 && (extension[2] || extension[3] & 0xf8);
 		offset += protocol == 44 ? 8 : (extension[1] + 1) * 8;
 		protocol = extension[0];
 	}
 	packet->remote.protocol = protocol;
 	endpoint_set_ipv6(&packet->remote, &header[is_incoming ? 8 : 24]);
-	packet_read_transport(packet, skb, offset, is_incoming);
+	packet_read_rest(packet, skb, offset, is_later_fragment, is_incoming);
 	return true;
 }
 

@@ -73,6 +73,10 @@ unsafe impl Record for types::open_record {}
 // SAFETY: as above.
 unsafe impl Record for types::carried_record {}
 // SAFETY: as above.
+unsafe impl Record for types::datagram_key {}
+// SAFETY: as above.
+unsafe impl Record for types::datagram_count {}
+// SAFETY: as above.
 unsafe impl Record for types::loss {}
 // SAFETY: as above.
 unsafe impl Record for types::process_key {}
@@ -206,11 +210,7 @@ fn connection_end(record: &types::connection_end_record) -> ConnectionEnd {
 }
 
 /// An entry of the table of connections; `None` if it is another connect of the same socket.
-pub(super) fn connection(
-    connect: &Connect,
-    value: &[u8],
-    at_boot_ns: u64,
-) -> Option<ConnectionEnd> {
+pub fn connection(connect: &Connect, value: &[u8], at_boot_ns: u64) -> Option<ConnectionEnd> {
     let value: types::connection = read(value)?;
     (value.started_boot_ns == connect.id.started_boot_ns).then(|| ConnectionEnd {
         connect: connect.clone(),
@@ -264,6 +264,12 @@ pub(super) fn datagrams(
         // The time that programs have at hand lags behind.
         last_boot_ns: count.last_boot_ns.max(count.first_boot_ns),
     })
+}
+
+/// An entry of a table of datagrams as the kernel hands it out; `None` if it is not about egress, or
+/// too short.
+pub fn datagram_entry(key: &[u8], count: &[u8]) -> Option<DatagramCount> {
+    datagrams(&read(key)?, &read(count)?)
 }
 
 /// The bytes up to the first NUL.

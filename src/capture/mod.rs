@@ -37,7 +37,7 @@ use self::{
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
-    decode::decode,
+    decode::{connection, datagram_entry, decode},
     error::CaptureError,
     limits::Limits,
     requirements::check,
@@ -184,7 +184,7 @@ impl Capture {
             .lookup(&key, MapFlags::ANY)
             .ok()
             .flatten()?;
-        decode::connection(connect, &value, boot_clock().boot_ns())
+        connection(connect, &value, boot_clock().boot_ns())
     }
 
     /// Open connections whose connect did not fit into the ring, and that were not reported since.

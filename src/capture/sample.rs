@@ -1,6 +1,9 @@
 //! Records as the kernel side writes them, for what measures or feeds the decoder without a kernel.
 
-use super::{decode::bytes_of, skeleton::types};
+use super::{
+    decode::bytes_of,
+    skeleton::types::{self, connect_record as Connected},
+};
 
 /// The record of a process image with this pid: path, directory and arguments of a usual length.
 pub fn process_record(pid: u32) -> Vec<u8> {
@@ -53,6 +56,49 @@ pub fn connection_end_record(pid: u32, socket: u64, address: [u8; 4], port: u16)
     })
 }
 
+/// The entry of the table of datagrams for three of that process to an address and port: key and
+/// count.
+pub fn datagram_entry(pid: u32, address: [u8; 4], port: u16) -> (Vec<u8>, Vec<u8>) {
+    let Connected { sender, remote, .. } = connect(pid, 0, address, port);
+    let key = types::datagram_key {
+        sender,
+        remote: types::endpoint {
+            protocol: 17,
+            ..remote
+        },
+        ..Default::default()
+    };
+    let count = types::datagram_count {
+        sent: 3,
+        bytes: 144,
+        first_boot_ns: 100_000_000_000,
+        last_boot_ns: 101_000_000_000,
+        source_port: 40_000,
+        ..Default::default()
+    };
+    (bytes_of(&key), bytes_of(&count))
+}
+
+/// The entry of the table of connections for that connect, while it is open.
+pub fn connection_entry(pid: u32, socket: u64, address: [u8; 4], port: u16) -> Vec<u8> {
+    let Connected {
+        started_boot_ns,
+        sender,
+        remote,
+        ..
+    } = connect(pid, socket, address, port);
+    bytes_of(&types::connection {
+        started_boot_ns,
+        sender,
+        remote,
+        source_port: 40_000,
+        is_established: 1,
+        is_announced: 1,
+        has_state: 1,
+        ..Default::default()
+    })
+}
+
 fn process_key(pid: u32) -> types::process_key {
     types::process_key {
         started_boot_ns: 1_000_000_000 + u64::from(pid),
@@ -91,8 +137,13 @@ fn connect(pid: u32, socket: u64, address: [u8; 4], port: u16) -> types::connect
 
 #[cfg(test)]
 mod tests {
-    use super::{connect_record, connection_end_record, process_record};
-    use crate::{capture::decode, model::KernelEvent};
+    use super::{
+        connect_record, connection_end_record, connection_entry, datagram_entry, process_record,
+    };
+    use crate::{
+        capture::{connection, datagram_entry as decode_datagrams, decode},
+        model::KernelEvent,
+    };
 
     #[test]
     fn samples_are_what_the_decoder_takes() {
@@ -117,5 +168,13 @@ mod tests {
         };
         assert_eq!(end.connect, connect);
         assert!(end.is_established && end.is_over);
+        let value = connection_entry(7, 9, [192, 0, 2, 1], 443);
+        let open = connection(&connect, &value, 0).expect("an entry of that connect");
+        assert_eq!(open.connect, connect);
+        assert!(open.is_established && !open.is_over);
+        let (key, count) = datagram_entry(7, [192, 0, 2, 1], 53);
+        let datagrams = decode_datagrams(&key, &count).expect("an entry about egress");
+        assert_eq!(datagrams.sender, connect.sender);
+        assert_eq!((datagrams.sent, datagrams.remote.port), (3, 53));
     }
 }

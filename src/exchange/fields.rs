@@ -11,6 +11,9 @@ use crate::model::{NameSource, Timestamp};
 /// A complaint shows this much of a value: lines may hold megabytes.
 const SHOWN_CHARACTERS: usize = 60;
 
+/// A reason names what it found, and what it expected.
+const REASON_CHARACTERS: usize = 200;
+
 /// 2⁵³: every reader of JSON holds the whole numbers up to here exactly, and sums of counts below
 /// it stay far from what the store can hold.
 const LARGEST_COUNT: u64 = 1 << 53;
@@ -130,7 +133,7 @@ impl Fields {
             .map(Some)
             .map_err(|error| LineError::Malformed {
                 field,
-                reason: error.to_string(),
+                reason: cut(&error.to_string(), REASON_CHARACTERS),
             })
     }
 
@@ -190,7 +193,11 @@ pub(super) fn address_of(text: &str) -> Option<IpAddr> {
 }
 
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARACTERS) {
+    cut(text, SHOWN_CHARACTERS)
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

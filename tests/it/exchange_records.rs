@@ -382,3 +382,14 @@ proptest! {
         assert_eq!(parse_line(line.as_bytes()), Ok(Some(record)), "{line}");
     }
 }
+
+#[test]
+fn a_complaint_about_a_long_word_is_short() {
+    let word = "x".repeat(5_000);
+    let line = format!(r#"{{"kind":"watch_period","id":1,"origin":"{word}"}}"#);
+    let complaint = parse_line(line.as_bytes()).unwrap_err().to_string();
+    assert!(
+        complaint.starts_with("`origin`: ") && complaint.len() < 300,
+        "{complaint}"
+    );
+}

@@ -13,6 +13,10 @@ use std::{
 };
 
 use libbpf_rs::{AsRawLibbpf, Link, ProgramMut};
+use rustix::{
+    io::Errno,
+    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs},
+};
 
 struct Lent(NonNull<libbpf_sys::bpf_program>);
 
@@ -50,7 +54,27 @@ impl Hooker {
     }
 }
 
+/// What attaching takes: kernels of Debian want SYS_ADMIN for a probe.
+const KEPT: CapabilitySet = CapabilitySet::BPF
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::SYS_ADMIN);
+
+fn confine() -> Result<(), Errno> {
+    set_no_new_privs(true)?;
+    let kept = capabilities(None)?.permitted & KEPT;
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets)
+}
+
 fn attach_each(lent: &Receiver<Lent>, attached: &Sender<Option<Link>>) {
+    // Where it cannot be confined, nothing is attached, and that is counted.
+    if confine().is_err() {
+        return;
+    }
     while let Ok(program) = lent.recv() {
         // SAFETY: the program is alive, since its owner waits for the answer, and nobody else uses
         // it meanwhile.

@@ -37,9 +37,10 @@ use self::{
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
-    decode::{connection, datagram_entry, decode},
+    decode::{connection, datagram_entry, decode, module, unannounced},
     error::CaptureError,
     limits::Limits,
+    open::{carried_bytes, open_sockets},
     requirements::check,
     surroundings::{Surroundings, kernel_release, surroundings},
 };

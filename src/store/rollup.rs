@@ -227,23 +227,21 @@ pub(super) fn take_from_sum(
         Period::Run(run) => (RUNS, run),
     };
     let outcome = number_of(key.outcome);
-    connection.prepare_cached(&take_from(table, column))?.execute((
-        period,
-        key.identity,
-        key.destination,
-        outcome,
-        key.origin,
-        count(tally.attempts),
-        count(tally.bytes_out),
-        count(tally.bytes_in),
-    ))?;
-    connection.prepare_cached(&drop_empty(table, column))?.execute((
-        period,
-        key.identity,
-        key.destination,
-        outcome,
-        key.origin,
-    ))?;
+    connection
+        .prepare_cached(&take_from(table, column))?
+        .execute((
+            period,
+            key.identity,
+            key.destination,
+            outcome,
+            key.origin,
+            count(tally.attempts),
+            count(tally.bytes_out),
+            count(tally.bytes_in),
+        ))?;
+    connection
+        .prepare_cached(&drop_empty(table, column))?
+        .execute((period, key.identity, key.destination, outcome, key.origin))?;
     Ok(())
 }
 

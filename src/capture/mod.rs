@@ -208,7 +208,7 @@ impl Capture {
             .keys()
             .filter_map(|key| {
                 let value = table.lookup(&key, MapFlags::ANY).ok().flatten()?;
-                decode::unannounced(&key, &value)
+                unannounced(&key, &value)
             })
             .collect();
         // While entries come and go the kernel may begin anew.
@@ -373,7 +373,7 @@ impl Inbox {
     fn receive(&mut self, record: &[u8]) {
         if let Some(event) = decode(record) {
             self.events.push(event);
-        } else if let Some(module) = decode::module(record) {
+        } else if let Some(module) = module(record) {
             self.modules.push(module);
         } else {
             self.undecodable += 1;

@@ -94,8 +94,6 @@ static __always_inline void report_page(struct sock *sk, const struct flowi4 *fl
 	endpoint_set_port(&remote, BPF_CORE_READ(flow, uli.ports.dport));
 	endpoint_compare_to_sock(&remote, sk);
 	socket_owner_from_sock(&owner, sk, ACCESS_KPROBE);
-	if (stays_here(&remote, owner.network_namespace))
-		return;
 	datagram.bytes = bytes;
 	datagram.source_port = owner.source_port;
 	count_datagram(&owner, &remote, &datagram, ACCESS_KPROBE);

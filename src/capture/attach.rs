@@ -331,10 +331,7 @@ fn load_failure(backend: Backend, error: &libbpf_rs::Error) -> String {
             return "this kernel refuses trampolines (fentry, fexit)".to_owned();
         }
     }
-    match complaint {
-        Some(complaint) => format!("load the BPF programs: {error:#} ({complaint})"),
-        None => format!("load the BPF programs: {error:#}"),
-    }
+    reason_with("load the BPF programs", error, complaint)
 }
 
 fn attach_failure(hook: &Hook, error: &libbpf_rs::Error) -> String {
@@ -354,7 +351,11 @@ fn attach_failure(hook: &Hook, error: &libbpf_rs::Error) -> String {
 }
 
 fn reason(what: &str, error: &libbpf_rs::Error) -> String {
-    match last_complaint() {
+    reason_with(what, error, last_complaint())
+}
+
+fn reason_with(what: &str, error: &libbpf_rs::Error, complaint: Option<String>) -> String {
+    match complaint {
         Some(complaint) => format!("{what}: {error:#} ({complaint})"),
         None => format!("{what}: {error:#}"),
     }

@@ -38,9 +38,10 @@ use self::{
 pub use self::{
     backend::Backend,
     clock::{boot_clock, now},
-    decode::{connection, datagram_entry, decode},
+    decode::{connection, datagram_entry, decode, module, unannounced},
     error::CaptureError,
     limits::Limits,
+    open::{carried_bytes, open_sockets},
     requirements::check,
     surroundings::{Surroundings, kernel_release, surroundings},
 };
@@ -220,7 +221,7 @@ impl Capture {
             .keys()
             .filter_map(|key| {
                 let value = table.lookup(&key, MapFlags::ANY).ok().flatten()?;
-                decode::unannounced(&key, &value)
+                unannounced(&key, &value)
             })
             .collect();
         // While entries come and go the kernel may begin anew.
@@ -385,7 +386,7 @@ impl Inbox {
     fn receive(&mut self, record: &[u8]) {
         if let Some(event) = decode(record) {
             self.events.push(event);
-        } else if let Some(module) = decode::module(record) {
+        } else if let Some(module) = module(record) {
             self.modules.push(module);
         } else {
             self.undecodable += 1;

@@ -23,7 +23,7 @@ mod skeleton;
 mod skipped;
 mod surroundings;
 
-use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, net::IpAddr, rc::Rc, time::Duration};
 
 use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
@@ -31,6 +31,7 @@ use self::{
     attach::Attached,
     conversations::Conversations,
     drain::DatagramTables,
+    hooker::Hooker,
     open::{Found, Inventory},
     skeleton::types,
 };
@@ -124,6 +125,18 @@ impl Capture {
             known_losses: BTreeMap::new(),
             known_skips: 0,
         })
+    }
+
+    /// Lets hooks be put into modules that are loaded later, where the backend has such hooks: by a
+    /// thread that first calls `confine`, and attaches nothing if that is false.
+    pub fn hook_later_modules(
+        &mut self,
+        confine: impl FnOnce() -> bool + Send + 'static,
+    ) -> io::Result<()> {
+        if !self.attached.hooks_of_modules(|_| true).is_empty() {
+            self.attached.hooker = Some(Hooker::start(confine)?);
+        }
+        Ok(())
     }
 
     /// The backend that runs.

@@ -1,12 +1,12 @@
 //! The rows that sums are kept in.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, Statement};
 
 use super::{
-    days,
+    days, runs,
     share::{AddressKey, Period, Share, Sum, SumKey},
     value::{count, number_of},
 };
@@ -77,10 +77,11 @@ impl Sums {
             .collect();
         sums.sort_unstable_by_key(|(key, _)| *key);
         let is_hour = |(key, _): &(SumKey, Sum)| matches!(key.period, Period::Hour(_));
-        let (hours, runs) = sums.split_at(sums.partition_point(is_hour));
-        days::hours_changed(connection, hours_of(hours))?;
+        let (hours, of_runs) = sums.split_at(sums.partition_point(is_hour));
+        days::hours_changed(connection, periods_of(hours))?;
+        runs::runs_changed(connection, periods_of(of_runs))?;
         write_rows(connection, "contact_hour", "hour_ns", hours, meet)?;
-        write_rows(connection, "contact_run", "run_id", runs, meet)?;
+        write_rows(connection, "contact_run", "run_id", of_runs, meet)?;
         let mut addresses: Vec<(AddressKey, Sum)> = self.addresses.drain().collect();
         addresses.sort_unstable_by_key(|(key, _)| *key);
         for (key, sum) in &addresses {
@@ -90,13 +91,13 @@ impl Sums {
     }
 }
 
-fn hours_of(sums: &[(SumKey, Sum)]) -> BTreeSet<i64> {
-    sums.iter()
-        .filter_map(|(key, _)| match key.period {
-            Period::Hour(hour) => Some(hour),
-            Period::Run(_) => None,
+/// Each once and in order, as sums of one kind are.
+fn periods_of(sums: &[(SumKey, Sum)]) -> impl Iterator<Item = i64> {
+    sums.chunk_by(|(one, _), (other, _)| one.period == other.period)
+        .filter_map(<[_]>::first)
+        .map(|(key, _)| match key.period {
+            Period::Hour(period) | Period::Run(period) => period,
         })
-        .collect()
 }
 
 fn write_rows(
@@ -234,7 +235,10 @@ pub(super) fn take_from_sum(
             days::hours_changed(connection, [hour])?;
             (TAKE_FROM_HOUR, DROP_EMPTY_HOUR, hour)
         }
-        Period::Run(run) => (TAKE_FROM_RUN, DROP_EMPTY_RUN, run),
+        Period::Run(run) => {
+            runs::runs_changed(connection, [run])?;
+            (TAKE_FROM_RUN, DROP_EMPTY_RUN, run)
+        }
     };
     let outcome = number_of(key.outcome);
     connection.prepare_cached(take)?.execute((

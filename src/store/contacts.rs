@@ -69,15 +69,14 @@ WHERE hour_ns >= ?1
 ORDER BY hour_ns";
 
 const IDENTITIES_OF_DAY: &str = "
-SELECT identity_id
+SELECT identity_id, id
 FROM contact_day
 WHERE day_ns = ?1";
 
-const CONTACTS_OF_DAY: &str = "
+const PACKED: &str = "
 SELECT contacts
 FROM contact_day
-WHERE day_ns = ?1
-  AND identity_id = ?2";
+WHERE id = ?1";
 
 /// A stretch of the window, and where it is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,17 +181,18 @@ impl Reader {
             while let Some(row) = rows.next()? {
                 let identity: i64 = row.get(0)?;
                 if let Some((pair, user)) = makers.identities.get(&identity) {
-                    packed.push((*pair, *day, identity, *user));
+                    let id: i64 = row.get(1)?;
+                    packed.push((*pair, *day, id, *user));
                 }
             }
         }
         packed.sort_unstable();
-        let mut statement = self.connection.prepare_cached(CONTACTS_OF_DAY)?;
-        for (pair, day, identity, user) in packed {
+        let mut statement = self.connection.prepare_cached(PACKED)?;
+        for (pair, day, id, user) in packed {
             let Some(contacts) = contacts.get_mut(pair) else {
                 continue;
             };
-            let mut rows = statement.query((day, identity))?;
+            let mut rows = statement.query((id,))?;
             let Some(row) = rows.next()? else { continue };
             let mut stream = Unpacker::new(day, row.get_ref(0)?.as_blob()?);
             while let Some(contact) = stream.next()? {

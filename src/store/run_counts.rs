@@ -27,21 +27,19 @@ SELECT day_ns, first_ns, last_ns
 FROM packed_run_day";
 
 const IDENTITIES: &str = "
-SELECT identity_id
+SELECT identity_id, id
 FROM contact_run_day
 WHERE day_ns = ?1";
 
 const COUNTS: &str = "
 SELECT counts
 FROM contact_run_day
-WHERE day_ns = ?1
-  AND identity_id = ?2";
+WHERE id = ?1";
 
 const SPANS: &str = "
 SELECT spans
 FROM contact_run_day
-WHERE day_ns = ?1
-  AND identity_id = ?2";
+WHERE id = ?1";
 
 /// How a packed day lies to what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,28 +133,27 @@ impl Reader {
         makers: &Makers,
         counts: &mut RunCounts,
     ) -> rusqlite::Result<()> {
-        let mut identities = vec![Vec::new(); makers.pairs.len()];
+        let mut packed = vec![Vec::new(); makers.pairs.len()];
         let mut statement = self.connection.prepare_cached(IDENTITIES)?;
         let mut rows = statement.query((day,))?;
         while let Some(row) = rows.next()? {
-            let identity: i64 = row.get(0)?;
-            if let Some((pair, _)) = makers.identities.get(&identity)
-                && let Some(of_pair) = identities.get_mut(*pair)
+            if let Some((pair, _)) = makers.identities.get(&row.get(0)?)
+                && let Some(of_pair) = packed.get_mut(*pair)
             {
-                of_pair.push(identity);
+                of_pair.push(row.get::<_, i64>(1)?);
             }
         }
-        for (identities, counts) in identities.iter().zip(counts) {
+        for (of_pair, counts) in packed.iter().zip(counts) {
             let mut add = |destination, runs| *counts.entry(destination).or_default() += runs;
-            match (identities.as_slice(), within) {
+            match (of_pair.as_slice(), within) {
                 ([], _) => {}
                 ([one], None) => self
                     .connection
                     .prepare_cached(COUNTS)?
-                    .query_row((day, one), |row| {
+                    .query_row((one,), |row| {
                         each_count(row.get_ref(0)?.as_blob()?, &mut add)
                     })?,
-                // A run in which several of them met one destination is one run.
+                // A run in which several identities met one destination is one run.
                 (several, _) => {
                     let spans = self.spans_of(day, several, within)?;
                     for group in spans.chunk_by(|one, other| one.0 == other.0) {
@@ -174,13 +171,13 @@ impl Reader {
     fn spans_of(
         &self,
         day: i64,
-        identities: &[i64],
+        packed: &[i64],
         within: Option<&Bounds>,
     ) -> rusqlite::Result<Vec<(i64, i64)>> {
         let mut met = Vec::new();
         let mut statement = self.connection.prepare_cached(SPANS)?;
-        for identity in identities {
-            statement.query_row((day, identity), |row| {
+        for id in packed {
+            statement.query_row((id,), |row| {
                 each_span(day, row.get_ref(0)?.as_blob()?, |span| {
                     let Span { first, last, .. } = span;
                     if within.is_none_or(|bounds| bounds.counts_run(first, last)) {

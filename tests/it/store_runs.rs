@@ -298,6 +298,8 @@ fn merging_a_dump_twice_counts_its_packed_runs_once() {
     let news = batch(vec![record((7, 2, 0, 1))], MIDNIGHT + 3 * DAY);
     recorder.record(period, &news).unwrap();
     import_records(&other, &import_period("f00e", NOON), &records(&one));
+    let news = "SELECT COUNT(*) FROM contact_run AS c JOIN destination AS d ON d.id = c.destination_id WHERE d.address = '192.0.2.2'";
+    assert_eq!(number(&other, news), 1);
     assert_counted_alike(&other, ALWAYS, (0, 0));
     assert_eq!(packed_runs(&other), 4);
 }

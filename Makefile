@@ -14,7 +14,7 @@ CARGO ?= cargo
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
-	@echo 'make test    every test: check unit kernel vm'
+	@echo 'make test    every test: check unit kernel vm systemd'
 	@echo 'make check   formats, lints, documentation'
 	@echo 'make unit    tests without root'
 	@echo 'make fuzz    decoders fed with hostile bytes, briefly'
@@ -34,8 +34,8 @@ try: setup-build
 	$(CARGO) build --release
 	$(SUDO) packaging/try target/release/egress-baseline
 
-test: check unit kernel vm
-	@echo 'all stages passed: check unit kernel vm'
+test: check unit kernel vm systemd
+	@echo 'all stages passed: check unit kernel vm systemd'
 
 check: setup-test
 	$(CARGO) fmt --check
@@ -66,9 +66,7 @@ VM_KERNELS ?= 6.1
 vm: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test kernel --no-run
-	EGRESS_VM_BACKENDS=fexit tests/vm/run $(VM_KERNELS)
-	@# As another user this backend took longer than a minute to end there, which is not understood yet.
-	EGRESS_VM_BACKENDS=kprobe EGRESS_VM_WORDS='--skip becomes' tests/vm/run $(VM_KERNELS)
+	EGRESS_VM_RUNS='fexit kprobe layouts' tests/vm/run $(VM_KERNELS)
 
 # Root, because debootstrap is.
 systemd: setup-test
@@ -81,7 +79,7 @@ ALL_KERNELS = 5.10 6.1 6.12 7.3
 kernel-support: setup-test
 	$(CARGO) build --bins
 	$(CARGO) test --test kernel --no-run
-	EGRESS_VM_RESULTS=docs/kernel-support tests/vm/run $(ALL_KERNELS)
+	EGRESS_VM_RUNS='fexit kprobe cgroup' EGRESS_VM_RESULTS=docs/kernel-support tests/vm/run $(ALL_KERNELS)
 	EGRESS_WRITE_PAGE=1 $(CARGO) test --test it kernel_support
 
 # What docs/performance.md shows, and nothing that passes or fails.

@@ -5,7 +5,10 @@
 #![no_main]
 
 use egress_baseline::{
-    capture::{connection, datagram_entry, decode, sample},
+    capture::{
+        carried_bytes, connection, datagram_entry, decode, module, open_sockets, sample,
+        unannounced,
+    },
     exchange::{parse_line, render_record},
     model::{BootClock, Connect, FlowRecord, KernelEvent, Record, RecordedFlow, Timestamp},
     pipeline::{Pipeline, ProcessFacts, Scope},
@@ -43,8 +46,10 @@ fuzz_target!(|input: &[u8]| {
                 continue;
             }
         };
-        if let KernelEvent::Connect(connect) = &event {
-            connects.push(connect.clone());
+        match &event {
+            KernelEvent::Connect(connect) => connects.push(connect.clone()),
+            KernelEvent::OpenConnection(open) => connects.push(open.connect.clone()),
+            _ => {}
         }
         let facts = ProcessFacts::default();
         pipeline.take(event, clock(seconds), facts);
@@ -67,7 +72,7 @@ fn next_event(input: &mut Bytes<'_>, connects: &[Connect]) -> Next {
     let kind = input.byte();
     let pid = u32::from(kind >> 4);
     let socket = u64::from(input.byte() & 3);
-    let event = match kind & 7 {
+    let event = match kind & 15 {
         0 => decode(&changed(sample::process_record(pid), input)),
         1 => decode(&changed(
             sample::connect_record(pid, socket, ADDRESS, 443),
@@ -94,7 +99,26 @@ fn next_event(input: &mut Bytes<'_>, connects: &[Connect]) -> Next {
             decode(input.take(length))
         }
         6 => return Next::Drained,
-        _ => return Next::Flush,
+        7 => return Next::Flush,
+        8 => {
+            let bytes = changed(sample::open_record(pid, socket, ADDRESS, 443), input);
+            open_sockets(&bytes).pop()
+        }
+        9 => {
+            let bytes = changed(sample::carried_record(pid, socket, ADDRESS, 443), input);
+            carried_bytes(&bytes).pop()
+        }
+        10 => {
+            let value = changed(sample::connection_entry(pid, socket, ADDRESS, 443), input);
+            unannounced(&socket.to_ne_bytes(), &value).map(KernelEvent::Connect)
+        }
+        11 => {
+            if let Some(name) = module(&changed(sample::module_record(), input)) {
+                assert!(!name.contains('\0'), "{name:?}");
+            }
+            None
+        }
+        _ => decode(&changed(sample::cgroup_record(4_242), input)),
     };
     event.map_or(Next::Nothing, Next::Event)
 }

@@ -84,9 +84,8 @@ const NO_OLD_FRAMES: (&str, &str) = (
 
 const NO_IPV6: &str = "this kernel has no such function; flows of this kind over IPv6 are not seen";
 
-/// Count datagrams of UDP, tell which come in, and with which errno the kernel refuses others. Where one
-/// of them cannot be loaded, none is.
-const KPROBE_TRAMPOLINES: [Hook; 8] = [
+/// Count datagrams of UDP, tell which come in, and with which errno the kernel refuses others.
+const TRAMPOLINES: [Hook; 8] = [
     hook("fentry_udp_enqueue"),
     hook("fexit_udp_sendmsg"),
     hook("fexit_udpv6_sendmsg"),
@@ -97,8 +96,8 @@ const KPROBE_TRAMPOLINES: [Hook; 8] = [
     hook("fexit_packet_sendmsg"),
 ];
 
-/// What can be had without them.
-const KPROBE_WITHOUT_TRAMPOLINES: [Hook; 3] = [
+/// What can be had of it without them.
+const WITHOUT_TRAMPOLINES: [Hook; 3] = [
     hook("kprobe_udp_sendmsg"),
     optional("kprobe_udpv6_sendmsg", "udp-ipv6", NO_IPV6),
     hook("kprobe_udp_enqueue"),
@@ -118,18 +117,10 @@ const KPROBE: [Hook; 5] = [
     optional("kretprobe_tcp_v6_connect", "tcp-ipv6-errno", NO_IPV6),
 ];
 
-const FEXIT: [Hook; 11] = [
+const FEXIT: [Hook; 3] = [
     hook("tracepoint_inet_sock_set_state"),
     hook("fexit_tcp_v4_connect"),
     hook("fexit_tcp_v6_connect"),
-    hook("fentry_udp_enqueue"),
-    hook("fexit_udp_sendmsg"),
-    hook("fexit_udpv6_sendmsg"),
-    hook("fexit_ping_v4_sendmsg"),
-    hook("fexit_ping_v6_sendmsg"),
-    hook("fexit_raw_sendmsg"),
-    hook("fexit_rawv6_sendmsg"),
-    hook("fexit_packet_sendmsg"),
 ];
 
 /// Datagrams of which there are few: kprobes for both backends.
@@ -271,7 +262,7 @@ impl Backend {
 
     pub(super) fn hooks(self) -> Vec<Hook> {
         match self {
-            Self::Fexit => [FEXIT.as_slice(), &SELDOM, &MODULES].concat(),
+            Self::Fexit => [FEXIT.as_slice(), &TRAMPOLINES, &SELDOM, &MODULES].concat(),
             Self::Kprobe => [KPROBE.as_slice(), &SELDOM, &MODULES].concat(),
             Self::Cgroup => CGROUP.to_vec(),
         }
@@ -280,7 +271,7 @@ impl Backend {
     /// The hooks that it can do without: all of them are on, or none is.
     pub(super) fn trampolines(self) -> &'static [Hook] {
         match self {
-            Self::Kprobe => &KPROBE_TRAMPOLINES,
+            Self::Kprobe => &TRAMPOLINES,
             Self::Fexit | Self::Cgroup => &[],
         }
     }
@@ -288,7 +279,7 @@ impl Backend {
     /// The hooks that do part of their work on kernels without trampolines.
     pub(super) fn instead_of_trampolines(self) -> &'static [Hook] {
         match self {
-            Self::Kprobe => &KPROBE_WITHOUT_TRAMPOLINES,
+            Self::Kprobe => &WITHOUT_TRAMPOLINES,
             Self::Fexit | Self::Cgroup => &[],
         }
     }

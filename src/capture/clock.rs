@@ -38,6 +38,7 @@ fn read_both() -> BootClock {
     BootClock::new(boot_ns(), now())
 }
 
-fn boot_ns() -> u64 {
+/// Nanoseconds since boot, suspended time included.
+pub(super) fn boot_ns() -> u64 {
     u64::try_from(nanoseconds(clock_gettime(ClockId::Boottime))).unwrap_or(0)
 }

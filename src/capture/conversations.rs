@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{clock::boot_clock, skeleton::EgressSkel};
+use super::{clock::boot_ns, skeleton::EgressSkel};
 
 /// After this long without a word a conversation is over: CONVERSATION_IDLE of the kernel side.
 const IDLE: Duration = Duration::from_secs(120);
@@ -46,7 +46,7 @@ impl Conversations {
         // SAFETY: reads a u64 of the map's shared memory, which programs write at any time.
         let begun = unsafe { (&raw const bss.conversations_begun).read_volatile() };
         let is_crowded = self.is_crowded(now, begun);
-        let boot_ns = boot_clock().boot_ns();
+        let boot_ns = boot_ns();
         // SAFETY: as above; programs only read these.
         unsafe {
             (&raw mut bss.observed_boot_ns).write_volatile(boot_ns);

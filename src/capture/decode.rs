@@ -117,7 +117,7 @@ pub fn decode(bytes: &[u8]) -> Option<KernelEvent> {
 }
 
 /// The name of a module that is being loaded, if that is what a record of the ring tells.
-pub(super) fn module(bytes: &[u8]) -> Option<String> {
+pub fn module(bytes: &[u8]) -> Option<String> {
     let record: types::module_record = read(bytes)?;
     let is_module = record.kind == types::event_kind::EVENT_MODULE.0;
     is_module.then(|| text_of_bytes(name(&record.name)))
@@ -227,7 +227,7 @@ pub fn connection(connect: &Connect, value: &[u8], at_boot_ns: u64) -> Option<Co
 }
 
 /// An entry of the table of connections that was never reported.
-pub(super) fn unannounced(socket: &[u8], value: &[u8]) -> Option<Connect> {
+pub fn unannounced(socket: &[u8], value: &[u8]) -> Option<Connect> {
     let value: types::connection = read(value)?;
     (value.is_announced == 0).then_some(Connect {
         id: ConnectionId {

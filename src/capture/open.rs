@@ -10,7 +10,7 @@ use super::{
     decode::{self, Record},
     skeleton::{EgressSkel, types},
 };
-use crate::model::{Carried, ConnectionId, OpenConnection};
+use crate::model::{Carried, ConnectionId, KernelEvent, OpenConnection};
 
 /// More than the kernel collects before it hands anything out, so that each read is of whole records.
 const CHUNK: usize = 64 * 1024;
@@ -76,6 +76,29 @@ impl Inventory {
             },
         )
     }
+}
+
+/// What the iterator over open sockets wrote: connections that this host began, as far as records are
+/// whole.
+pub fn open_sockets(bytes: &[u8]) -> Vec<KernelEvent> {
+    let (records, _) = whole_records(bytes);
+    let found = records.iter().map(found);
+    found
+        .filter_map(|found| match found {
+            Found::Egress(open) => Some(KernelEvent::OpenConnection(open)),
+            Found::Unclear => None,
+        })
+        .collect()
+}
+
+/// What the iterator over the table of connections wrote, as far as records are whole.
+pub fn carried_bytes(bytes: &[u8]) -> Vec<KernelEvent> {
+    let (records, _) = whole_records(bytes);
+    records
+        .iter()
+        .map(carried)
+        .map(KernelEvent::Carried)
+        .collect()
 }
 
 fn found(record: &types::open_record) -> Found {

@@ -56,6 +56,58 @@ pub fn connection_end_record(pid: u32, socket: u64, address: [u8; 4], port: u16)
     })
 }
 
+/// The record of a cgroup of a service.
+pub fn cgroup_record(id: u64) -> Vec<u8> {
+    let path = b"backup.service\0system.slice\0";
+    let head = std::mem::offset_of!(types::cgroup_record, text);
+    let mut bytes = vec![0; head];
+    let path_end = u32::try_from(path.len()).unwrap_or_default();
+    bytes[..4].copy_from_slice(&types::event_kind::EVENT_CGROUP.0.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&path_end.to_ne_bytes());
+    bytes[8..16].copy_from_slice(&id.to_ne_bytes());
+    bytes.extend_from_slice(path);
+    bytes
+}
+
+/// The record of a module that is being loaded.
+pub fn module_record() -> Vec<u8> {
+    let mut record = types::module_record {
+        kind: types::event_kind::EVENT_MODULE.0,
+        ..Default::default()
+    };
+    record.name[..4].copy_from_slice(b"sctp");
+    bytes_of(&record)
+}
+
+/// The iterator's record of a connection of that process that was open before.
+pub fn open_record(pid: u32, socket: u64, address: [u8; 4], port: u16) -> Vec<u8> {
+    bytes_of(&types::open_record {
+        connect: Connected {
+            was_open: 1,
+            ..connect(pid, socket, address, port)
+        },
+        bytes_out: 420,
+        bytes_in: 5_120,
+        source_port: 40_000,
+        is_established: 1,
+        ..Default::default()
+    })
+}
+
+/// The iterator's record of what that connection has carried.
+pub fn carried_record(pid: u32, socket: u64, address: [u8; 4], port: u16) -> Vec<u8> {
+    let Connected {
+        started_boot_ns, ..
+    } = connect(pid, socket, address, port);
+    bytes_of(&types::carried_record {
+        socket,
+        started_boot_ns,
+        at_boot_ns: started_boot_ns + 25_000_000,
+        bytes_out: 840,
+        bytes_in: 10_240,
+    })
+}
+
 /// The entry of the table of datagrams for three of that process to an address and port: key and
 /// count.
 pub fn datagram_entry(pid: u32, address: [u8; 4], port: u16) -> (Vec<u8>, Vec<u8>) {
@@ -138,12 +190,18 @@ fn connect(pid: u32, socket: u64, address: [u8; 4], port: u16) -> types::connect
 #[cfg(test)]
 mod tests {
     use super::{
-        connect_record, connection_end_record, connection_entry, datagram_entry, process_record,
+        carried_record, cgroup_record, connect_record, connection_end_record, connection_entry,
+        datagram_entry, module_record, open_record, process_record,
     };
     use crate::{
-        capture::{connection, datagram_entry as decode_datagrams, decode},
+        capture::{
+            carried_bytes, connection, datagram_entry as decode_datagrams, decode, module,
+            open_sockets, unannounced,
+        },
         model::KernelEvent,
     };
+
+    const ADDRESS: [u8; 4] = [192, 0, 2, 1];
 
     #[test]
     fn samples_are_what_the_decoder_takes() {
@@ -154,27 +212,50 @@ mod tests {
         assert_eq!(image.exe, b"/usr/bin/python3.11");
         assert_eq!(image.directory, b"/var/lib/spool");
         assert_eq!(image.argv.last().unwrap(), b"--all");
-        let Some(KernelEvent::Connect(connect)) =
-            decode(&connect_record(7, 9, [192, 0, 2, 1], 443))
+        let Some(KernelEvent::Connect(connect)) = decode(&connect_record(7, 9, ADDRESS, 443))
         else {
             panic!("no connect");
         };
         assert_eq!(connect.sender.process, image.key);
         assert_eq!(connect.remote.address, "192.0.2.1".parse().ok());
         let Some(KernelEvent::ConnectionEnd(end)) =
-            decode(&connection_end_record(7, 9, [192, 0, 2, 1], 443))
+            decode(&connection_end_record(7, 9, ADDRESS, 443))
         else {
             panic!("no end");
         };
         assert_eq!(end.connect, connect);
         assert!(end.is_established && end.is_over);
-        let value = connection_entry(7, 9, [192, 0, 2, 1], 443);
+        let value = connection_entry(7, 9, ADDRESS, 443);
         let open = connection(&connect, &value, 0).expect("an entry of that connect");
         assert_eq!(open.connect, connect);
         assert!(open.is_established && !open.is_over);
-        let (key, count) = datagram_entry(7, [192, 0, 2, 1], 53);
+        let (key, count) = datagram_entry(7, ADDRESS, 53);
         let datagrams = decode_datagrams(&key, &count).expect("an entry about egress");
         assert_eq!(datagrams.sender, connect.sender);
         assert_eq!((datagrams.sent, datagrams.remote.port), (3, 53));
+    }
+
+    #[test]
+    fn samples_of_what_was_there_before_and_of_modules_are_taken_too() {
+        let Some(KernelEvent::Cgroup(cgroup)) = decode(&cgroup_record(4_242)) else {
+            panic!("no cgroup");
+        };
+        assert_eq!(cgroup.id, 4_242);
+        assert_eq!(cgroup.path, b"/system.slice/backup.service");
+        assert_eq!(module(&module_record()).as_deref(), Some("sctp"));
+        let [KernelEvent::OpenConnection(open)] =
+            &open_sockets(&open_record(7, 9, ADDRESS, 443))[..]
+        else {
+            panic!("no open connection");
+        };
+        assert!(open.is_established && open.connect.was_open);
+        let [KernelEvent::Carried(carried)] =
+            &carried_bytes(&carried_record(7, 9, ADDRESS, 443))[..]
+        else {
+            panic!("nothing carried");
+        };
+        assert_eq!(carried.id, open.connect.id);
+        let announced = connection_entry(7, 9, ADDRESS, 443);
+        assert_eq!(unannounced(&9_u64.to_ne_bytes(), &announced), None);
     }
 }

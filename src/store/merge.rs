@@ -84,22 +84,14 @@ impl ImportTransaction<'_> {
                 watch_period_id,
                 loss,
             } => {
-                let period = self.merge.periods.get(watch_period_id).copied();
-                let period = period.ok_or(StoreError::UnknownReference {
-                    what: "watch period",
-                    id: *watch_period_id,
-                })?;
+                let period = self.period(*watch_period_id)?;
                 self.merge_loss(period, loss)
             }
             Record::SelfCheck {
                 watch_period_id,
                 check,
             } => {
-                let period = self.merge.periods.get(watch_period_id).copied();
-                let period = period.ok_or(StoreError::UnknownReference {
-                    what: "watch period",
-                    id: *watch_period_id,
-                })?;
+                let period = self.period(*watch_period_id)?;
                 self.merge_self_check(period, check)
             }
             Record::Process { id, process } => self.merge_process(*id, process),
@@ -119,6 +111,15 @@ impl ImportTransaction<'_> {
             Record::NameAddress(address) => self.merge_address(address),
         }
         .map_err(|error| failed.by(error))
+    }
+
+    /// What a watch period of the dump is here.
+    fn period(&self, id: u64) -> Result<WatchPeriodId, StoreError> {
+        let period = self.merge.periods.get(&id).copied();
+        period.ok_or(StoreError::UnknownReference {
+            what: "watch period",
+            id,
+        })
     }
 
     /// The number of a store, and the last of its flows that is accounted for.

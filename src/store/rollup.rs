@@ -21,6 +21,10 @@ pub(super) enum Meet {
     Raise,
 }
 
+/// The rollups and the columns of their periods.
+const HOURS: (&str, &str) = ("contact_hour", "hour_ns");
+const RUNS: (&str, &str) = ("contact_run", "run_id");
+
 /// Rows of one statement: most of what a single row costs is to start and to end its statement.
 const ROWS: usize = 16;
 
@@ -80,8 +84,8 @@ impl Sums {
         let (hours, of_runs) = sums.split_at(sums.partition_point(is_hour));
         days::hours_changed(connection, periods_of(hours))?;
         runs::runs_changed(connection, periods_of(of_runs))?;
-        write_rows(connection, "contact_hour", "hour_ns", hours, meet)?;
-        write_rows(connection, "contact_run", "run_id", of_runs, meet)?;
+        write_rows(connection, HOURS, hours, meet)?;
+        write_rows(connection, RUNS, of_runs, meet)?;
         let mut addresses: Vec<(AddressKey, Sum)> = self.addresses.drain().collect();
         addresses.sort_unstable_by_key(|(key, _)| *key);
         for (key, sum) in &addresses {
@@ -102,8 +106,7 @@ fn periods_of(sums: &[(SumKey, Sum)]) -> impl Iterator<Item = i64> {
 
 fn write_rows(
     connection: &Connection,
-    table: &str,
-    period: &str,
+    (table, period): (&str, &str),
     sums: &[(SumKey, Sum)],
     meet: Meet,
 ) -> rusqlite::Result<()> {
@@ -178,51 +181,38 @@ fn upsert(table: &str, period: &str, rows: usize, meet: Meet) -> String {
     )
 }
 
-const TAKE_FROM_HOUR: &str = "
-UPDATE contact_hour
-SET
-  attempts = max(0, attempts - ?6),
-  bytes_out = max(0, bytes_out - ?7),
-  bytes_in = max(0, bytes_in - ?8)
-WHERE hour_ns = ?1
-  AND identity_id = ?2
-  AND destination_id = ?3
-  AND outcome = ?4
-  AND origin_id = ?5";
+fn take_from(table: &str, period: &str) -> String {
+    format!(
+        "UPDATE {table}
+         SET
+           attempts = max(0, attempts - ?6),
+           bytes_out = max(0, bytes_out - ?7),
+           bytes_in = max(0, bytes_in - ?8)
+         {}",
+        of_key(period)
+    )
+}
 
-const DROP_EMPTY_HOUR: &str = "
-DELETE FROM contact_hour
-WHERE hour_ns = ?1
-  AND identity_id = ?2
-  AND destination_id = ?3
-  AND outcome = ?4
-  AND origin_id = ?5
-  AND attempts = 0
-  AND bytes_out = 0
-  AND bytes_in = 0";
+fn drop_empty(table: &str, period: &str) -> String {
+    format!(
+        "DELETE FROM {table}
+         {}
+           AND attempts = 0
+           AND bytes_out = 0
+           AND bytes_in = 0",
+        of_key(period)
+    )
+}
 
-const TAKE_FROM_RUN: &str = "
-UPDATE contact_run
-SET
-  attempts = max(0, attempts - ?6),
-  bytes_out = max(0, bytes_out - ?7),
-  bytes_in = max(0, bytes_in - ?8)
-WHERE run_id = ?1
-  AND identity_id = ?2
-  AND destination_id = ?3
-  AND outcome = ?4
-  AND origin_id = ?5";
-
-const DROP_EMPTY_RUN: &str = "
-DELETE FROM contact_run
-WHERE run_id = ?1
-  AND identity_id = ?2
-  AND destination_id = ?3
-  AND outcome = ?4
-  AND origin_id = ?5
-  AND attempts = 0
-  AND bytes_out = 0
-  AND bytes_in = 0";
+fn of_key(period: &str) -> String {
+    format!(
+        "WHERE {period} = ?1
+           AND identity_id = ?2
+           AND destination_id = ?3
+           AND outcome = ?4
+           AND origin_id = ?5"
+    )
+}
 
 /// Takes from a sum; one that falls to nothing goes. First and last stay as wide as they were.
 pub(super) fn take_from_sum(
@@ -230,34 +220,32 @@ pub(super) fn take_from_sum(
     key: &SumKey,
     tally: &Tally,
 ) -> rusqlite::Result<()> {
-    let (take, drop, period) = match key.period {
+    let ((table, column), period) = match key.period {
         Period::Hour(hour) => {
             days::hours_changed(connection, [hour])?;
-            (TAKE_FROM_HOUR, DROP_EMPTY_HOUR, hour)
+            (HOURS, hour)
         }
         Period::Run(run) => {
             runs::runs_changed(connection, [run])?;
-            (TAKE_FROM_RUN, DROP_EMPTY_RUN, run)
+            (RUNS, run)
         }
     };
     let outcome = number_of(key.outcome);
-    connection.prepare_cached(take)?.execute((
-        period,
-        key.identity,
-        key.destination,
-        outcome,
-        key.origin,
-        count(tally.attempts),
-        count(tally.bytes_out),
-        count(tally.bytes_in),
-    ))?;
-    connection.prepare_cached(drop)?.execute((
-        period,
-        key.identity,
-        key.destination,
-        outcome,
-        key.origin,
-    ))?;
+    connection
+        .prepare_cached(&take_from(table, column))?
+        .execute((
+            period,
+            key.identity,
+            key.destination,
+            outcome,
+            key.origin,
+            count(tally.attempts),
+            count(tally.bytes_out),
+            count(tally.bytes_in),
+        ))?;
+    connection
+        .prepare_cached(&drop_empty(table, column))?
+        .execute((period, key.identity, key.destination, outcome, key.origin))?;
     Ok(())
 }
 

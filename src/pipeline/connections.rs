@@ -16,13 +16,32 @@ pub(super) struct Connections {
     /// Those of which nothing was heard on the day that it is, as far as they were not asked about.
     quiet: Vec<u64>,
     day: i64,
+    /// When the kernel was last asked what open connections have carried: nanoseconds since boot.
+    looked_boot_ns: Option<u64>,
     tickets: u64,
 }
 
 /// Quiet connections that are asked about at each flush of a new day: a millisecond or two.
 const QUIET_AT_ONCE: usize = 2_000;
 
+/// Open connections that the kernel looks at in a second, on average: what a look costs grows with their
+/// number, and flushes may come every second.
+const LOOKS_A_SECOND: u64 = 2_000;
+
 impl Connections {
+    /// Whether the kernel is to be asked now what open connections have carried. The more there are, the
+    /// less often: up to 20,000 at each of the usual flushes.
+    pub(super) fn is_look_due(&mut self, boot_ns: u64) -> bool {
+        let pause = self.open.len() as u64 * (1_000_000_000 / LOOKS_A_SECOND);
+        let is_due = self
+            .looked_boot_ns
+            .is_none_or(|before| boot_ns.saturating_sub(before) >= pause);
+        if is_due {
+            self.looked_boot_ns = Some(boot_ns);
+        }
+        is_due
+    }
+
     /// A connect begins. What is told is about one whose end will not be, or about an earlier one of the
     /// same socket whose end never was.
     pub(super) fn begin(&mut self, connect: Connect, clock: BootClock) -> Told {

@@ -203,6 +203,12 @@ impl Pipeline {
         self.connections.take_questions(clock.now())
     }
 
+    /// Whether the kernel is to be asked now what open connections have carried: at each flush, unless
+    /// there are so many that this would cost too much.
+    pub fn is_look_due(&mut self, clock: BootClock) -> bool {
+        self.connections.is_look_due(clock.boot_ns())
+    }
+
     /// The kernel does not know this connection any more, and its end was not reported.
     pub fn lost_track_of(&mut self, connect: &Connect, clock: BootClock) {
         let told_by = *self.clock.get_or_insert(clock);

@@ -77,6 +77,11 @@ impl Resting {
 }
 
 impl Sockets {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.resting.len() + self.unsettled.len()
+    }
+
     /// Keeps a connection, in place of another of the same socket.
     pub(super) fn put(&mut self, open: Open) {
         let socket = open.connect.id.socket;

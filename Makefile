@@ -14,7 +14,7 @@ CARGO ?= cargo
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
-	@echo 'make test    every test: check unit kernel vm'
+	@echo 'make test    every test: check unit kernel vm systemd'
 	@echo 'make check   formats, lints, documentation'
 	@echo 'make unit    tests without root'
 	@echo 'make fuzz    decoders fed with hostile bytes, briefly'
@@ -34,8 +34,8 @@ try: setup-build
 	$(CARGO) build --release
 	$(SUDO) packaging/try target/release/egress-baseline
 
-test: check unit kernel vm
-	@echo 'all stages passed: check unit kernel vm'
+test: check unit kernel vm systemd
+	@echo 'all stages passed: check unit kernel vm systemd'
 
 check: setup-test
 	$(CARGO) fmt --check

@@ -17,6 +17,15 @@ static __always_inline bool packet_from_raw(struct packet *packet, struct sock *
 	return is_read;
 }
 
+/*
+ * Leaves the packet as it is, and the verifier without what it knew of it: else it goes through all
+ * that follows once for each way in which headers can lie.
+ */
+static __always_inline void packet_settle(struct packet *packet)
+{
+	bpf_probe_read_kernel(packet, sizeof(*packet), packet);
+}
+
 static __always_inline void report_handmade(struct sock *sk, const struct packet *packet,
 					    bool is_read, __u64 bytes)
 {
@@ -40,6 +49,7 @@ static __always_inline void report_frame(struct sock *sk, struct msghdr *message
 	struct packet packet = {};
 	bool is_read = packet_from_frame(&packet, sk, message, length);
 
+	packet_settle(&packet);
 	report_handmade(sk, &packet, is_read, length);
 }
 
@@ -50,6 +60,7 @@ static __always_inline void report_raw(struct sock *sk, const struct endpoint *r
 	struct packet packet = { .remote = *remote };
 	bool is_read = packet_from_raw(&packet, sk, message, length);
 
+	packet_settle(&packet);
 	report_handmade(sk, &packet, is_read, length);
 }
 
@@ -60,6 +71,7 @@ static __always_inline void report_frame_refused(struct sock *sk, struct msghdr 
 	struct packet packet = {};
 
 	packet_from_frame(&packet, sk, message, length);
+	packet_settle(&packet);
 	report_refused(sk, &packet.remote, length, result, ACCESS_KPROBE);
 }
 
@@ -70,6 +82,7 @@ static __always_inline void report_raw_refused(struct sock *sk, const struct end
 	struct packet packet = { .remote = *remote };
 
 	packet_from_raw(&packet, sk, message, length);
+	packet_settle(&packet);
 	report_refused(sk, &packet.remote, length, result, ACCESS_KPROBE);
 }
 

@@ -76,28 +76,39 @@ static __always_inline bool payload_copy(const struct payload *payload, const vo
 	return bpf_probe_read_user(into, size, from) == 0;
 }
 
-/* Copies `size` bytes at `offset`; false if they are not there, or not in one buffer. */
-static __noinline bool payload_read(const struct payload *payload, __u32 offset, void *into,
-				    __u32 size)
+/*
+ * Where the `size` bytes are that begin `at` bytes into an array of buffers; 0 if they are not
+ * there, or not in one buffer. Global, so that the verifier goes through it once and not at each
+ * call.
+ */
+__noinline __u64 buffers_address(__u64 buffers, __u64 at, __u32 size)
 {
-	const struct iovec *buffers = payload->buffers;
-	__u64 at = payload->position + offset;
-
-	if ((__u64)offset + size > payload->length)
-		return false;
-	if (!buffers)
-		return payload_copy(payload, payload->buffer + at, into, size);
 	for (int i = 0; i < PAYLOAD_BUFFERS; i++) {
 		struct iovec one = {};
 
-		if (bpf_probe_read_kernel(&one, sizeof(one), buffers + i))
-			return false;
+		if (bpf_probe_read_kernel(&one, sizeof(one), (struct iovec *)buffers + i))
+			return 0;
 		if (at < one.iov_len)
-			return at + size <= one.iov_len &&
-			       payload_copy(payload, one.iov_base + at, into, size);
+			return at + size <= one.iov_len ? (__u64)one.iov_base + at : 0;
 		at -= one.iov_len;
 	}
-	return false;
+	return 0;
+}
+
+/* Copies `size` bytes at `offset`; false if they are not there, or not in one buffer. */
+static __always_inline bool payload_read(const struct payload *payload, __u32 offset, void *into,
+					 __u32 size)
+{
+	__u64 at = payload->position + offset;
+	__u64 address;
+
+	if ((__u64)offset + size > payload->length)
+		return false;
+	if (payload->buffers)
+		address = buffers_address((__u64)payload->buffers, at, size);
+	else
+		address = (__u64)payload->buffer + at;
+	return address && payload_copy(payload, (void *)address, into, size);
 }
 
 static __always_inline bool payload_read_ports(struct packet *packet, const struct payload *payload,

@@ -9,7 +9,8 @@
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #undef __noinline
-#define __noinline __attribute__((noinline))
+/* Several readers are linked into one program, each with its own. */
+#define __noinline static __attribute__((noinline))
 
 #define bpf_htons(value) __builtin_bswap16(value)
 #define bpf_ntohs(value) __builtin_bswap16(value)

@@ -26,13 +26,14 @@ use super::{
     open::Iterators,
     requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
+    surroundings,
 };
 use crate::model::{BackendFailure, BlindSpot};
 
 /// A backend that is on. Dropping it takes all hooks away.
 pub(super) struct Attached {
     // Before the programs that it may hold: fields are dropped in this order.
-    hooker: Option<Hooker>,
+    pub(super) hooker: Option<Hooker>,
     /// Hooks of modules that are there and could not be attached.
     missing: Vec<Hook>,
     links: BTreeMap<&'static str, Link>,
@@ -157,7 +158,7 @@ fn turn_on(
             Ok(link) => drop(links.insert(hook.program, link)),
             Err(error) => match lost_without(hook) {
                 Ok(lost) => blind_spots.extend(lost.filter(|spot| !blind_spots.contains(spot))),
-                Err(()) => return Err(attach_failure(backend, hook, &error)),
+                Err(()) => return Err(attach_failure(hook, &error)),
             },
         }
     }
@@ -165,12 +166,8 @@ fn turn_on(
     drop(last_complaint());
     let iterators =
         Iterators::attach(&skeleton).map_err(|error| reason("attach the iterators", &error))?;
-    let has_modules = hooks
-        .iter()
-        .any(|hook| matches!(hook.need, Need::Module(..)));
-    let hooker = has_modules.then(Hooker::start).transpose();
     Ok(Attached {
-        hooker: hooker.map_err(|error| format!("start a thread: {error}"))?,
+        hooker: None,
         missing: Vec::new(),
         links,
         iterators,
@@ -245,7 +242,7 @@ impl Attached {
         self.missing.is_empty()
     }
 
-    fn hooks_of_modules(&self, is_meant: impl Fn(&str) -> bool) -> Vec<Hook> {
+    pub(super) fn hooks_of_modules(&self, is_meant: impl Fn(&str) -> bool) -> Vec<Hook> {
         let hooks = self.backend.hooks().into_iter();
         hooks
             .filter(|hook| matches!(hook.need, Need::Module(module, _) if is_meant(module)))
@@ -326,22 +323,25 @@ fn load_failure(backend: Backend, error: &libbpf_rs::Error) -> String {
         .as_ref()
         .is_some_and(|text| text.starts_with("program `"));
     // Without a verdict of the verifier it is the kernel that will have none of them.
-    if backend == Backend::Fexit
-        && error.kind() == libbpf_rs::ErrorKind::PermissionDenied
-        && !is_verdict
-    {
-        return "this kernel refuses trampolines (fentry, fexit)".to_owned();
+    if error.kind() == libbpf_rs::ErrorKind::PermissionDenied && !is_verdict {
+        if surroundings::inner_namespaces().contains(&"user") {
+            return "capabilities of a user namespace do not load BPF programs".to_owned();
+        }
+        if backend == Backend::Fexit {
+            return "this kernel refuses trampolines (fentry, fexit)".to_owned();
+        }
     }
     reason_with("load the BPF programs", error, complaint)
 }
 
-fn attach_failure(backend: Backend, hook: &Hook, error: &libbpf_rs::Error) -> String {
-    if backend == Backend::Kprobe && !requirements::has_kprobes() {
-        // What libbpf says of it is an ENOENT.
+fn attach_failure(hook: &Hook, error: &libbpf_rs::Error) -> String {
+    // Backend `fexit` has some as well.
+    let is_probe = hook.program.contains("probe_");
+    if is_probe && !requirements::has_kprobes() {
         drop(last_complaint());
         return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)".to_owned();
     }
-    if backend == Backend::Kprobe && requirements::is_paranoid_about_probes() {
+    if is_probe && requirements::is_paranoid_about_probes() {
         drop(last_complaint());
         return "this kernel lets only CAP_SYS_ADMIN attach kprobes \
                 (kernel.perf_event_paranoid is above 2)"

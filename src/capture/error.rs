@@ -55,7 +55,9 @@ impl CaptureError {
                 "try `--backend auto`, which takes whatever this kernel offers".to_owned()
             }
             Self::NoBackend(_) | Self::Ring(_) => {
-                "Linux 5.10 or newer is needed, with kprobes or with cgroup v2 mounted".to_owned()
+                "Linux 5.10 or newer is needed, with kprobes or with cgroup v2 mounted; \
+                 `egress-baseline doctor` names what stands in the way"
+                    .to_owned()
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Attaches programs after the start, on a thread that keeps the privileges which that takes.
 //!
-//! The thread that reads what strangers wrote gives them up; kernels of Debian let nobody put a probe
-//! anywhere who lacks them. This one reads nothing but which program to attach.
+//! The thread that reads what strangers wrote gives them up. This one reads nothing but which program
+//! to attach.
 
 #![expect(unsafe_code, reason = "a program of libbpf is lent to another thread")]
 
@@ -13,10 +13,6 @@ use std::{
 };
 
 use libbpf_rs::{AsRawLibbpf, Link, ProgramMut};
-use rustix::{
-    io::Errno,
-    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs},
-};
 
 struct Lent(NonNull<libbpf_sys::bpf_program>);
 
@@ -32,13 +28,18 @@ pub(super) struct Hooker {
 }
 
 impl Hooker {
-    /// Starts it with the privileges of the caller.
-    pub(super) fn start() -> io::Result<Self> {
+    /// Starts it with the privileges of the caller; it first gives up those that it does not need.
+    pub(super) fn start(confine: impl FnOnce() -> bool + Send + 'static) -> io::Result<Self> {
         let (programs, lent) = channel();
         let (attached, links) = channel();
         let thread = thread::Builder::new()
             .name("hooks".to_owned())
-            .spawn(move || attach_each(&lent, &attached))?;
+            .spawn(move || {
+                // Where it cannot be confined, nothing is attached, and that is counted.
+                if confine() {
+                    attach_each(&lent, &attached);
+                }
+            })?;
         Ok(Self {
             programs: Some(programs),
             links,
@@ -54,27 +55,7 @@ impl Hooker {
     }
 }
 
-/// What attaching takes: kernels of Debian want SYS_ADMIN for a probe.
-const KEPT: CapabilitySet = CapabilitySet::BPF
-    .union(CapabilitySet::PERFMON)
-    .union(CapabilitySet::SYS_ADMIN);
-
-fn confine() -> Result<(), Errno> {
-    set_no_new_privs(true)?;
-    let kept = capabilities(None)?.permitted & KEPT;
-    let sets = CapabilitySets {
-        effective: kept,
-        permitted: kept,
-        inheritable: CapabilitySet::empty(),
-    };
-    set_capabilities(None, sets)
-}
-
 fn attach_each(lent: &Receiver<Lent>, attached: &Sender<Option<Link>>) {
-    // Where it cannot be confined, nothing is attached, and that is counted.
-    if confine().is_err() {
-        return;
-    }
     while let Ok(program) = lent.recv() {
         // SAFETY: the program is alive, since its owner waits for the answer, and nobody else uses
         // it meanwhile.

@@ -23,7 +23,7 @@ mod skeleton;
 mod skipped;
 mod surroundings;
 
-use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, net::IpAddr, rc::Rc, time::Duration};
 
 use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
@@ -31,6 +31,7 @@ use self::{
     attach::Attached,
     conversations::Conversations,
     drain::DatagramTables,
+    hooker::Hooker,
     open::{Found, Inventory},
     skeleton::types,
 };
@@ -126,6 +127,18 @@ impl Capture {
         })
     }
 
+    /// Lets hooks be put into modules that are loaded later, where the backend has such hooks: by a
+    /// thread that first calls `confine`, and attaches nothing if that is false.
+    pub fn hook_later_modules(
+        &mut self,
+        confine: impl FnOnce() -> bool + Send + 'static,
+    ) -> io::Result<()> {
+        if !self.attached.hooks_of_modules(|_| true).is_empty() {
+            self.attached.hooker = Some(Hooker::start(confine)?);
+        }
+        Ok(())
+    }
+
     /// The backend that runs.
     pub fn backend(&self) -> Backend {
         self.attached.backend
@@ -208,7 +221,7 @@ impl Capture {
             .keys()
             .filter_map(|key| {
                 let value = table.lookup(&key, MapFlags::ANY).ok().flatten()?;
-                decode::unannounced(&key, &value)
+                unannounced(&key, &value)
             })
             .collect();
         // While entries come and go the kernel may begin anew.
@@ -373,7 +386,7 @@ impl Inbox {
     fn receive(&mut self, record: &[u8]) {
         if let Some(event) = decode(record) {
             self.events.push(event);
-        } else if let Some(module) = decode::module(record) {
+        } else if let Some(module) = module(record) {
             self.modules.push(module);
         } else {
             self.undecodable += 1;

@@ -8,7 +8,7 @@ use rustix::{
     thread::{CapabilitySet, capabilities},
 };
 
-use super::requirements::{BTF, cgroup_root, has_kprobes};
+use super::requirements::{BTF, cgroup_root, has_kprobes, is_paranoid_about_probes};
 
 /// Everything that observing and its proof may need, each with the word for it.
 const CAPABILITIES: [(CapabilitySet, &str); 6] = [
@@ -43,6 +43,8 @@ pub struct Surroundings {
     pub has_btf: bool,
     /// Whether the kernel has kprobes.
     pub has_kprobes: bool,
+    /// Whether it has them, and `kernel.perf_event_paranoid` keeps this process from using them.
+    pub is_paranoid_about_probes: bool,
     /// Kernel lockdown: `none`, `integrity` or `confidentiality`; none where it has no such thing.
     pub lockdown: Option<String>,
     /// Where the whole of cgroup v2 is mounted.
@@ -64,19 +66,25 @@ pub fn surroundings() -> Surroundings {
         missing_capabilities: missing_capabilities(),
         has_btf: fs::metadata(BTF).is_ok(),
         has_kprobes: has_kprobes(),
+        is_paranoid_about_probes: has_kprobes() && is_paranoid_about_probes(),
         lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
             .ok()
             .and_then(|text| lockdown_in(&text)),
         cgroup_root: cgroup_root(),
-        inner_namespaces: FIRST_NAMESPACES
-            .into_iter()
-            .filter(|(name, first)| {
-                fs::read_link(format!("/proc/self/ns/{name}"))
-                    .is_ok_and(|link| link.as_os_str() != *first)
-            })
-            .map(|(name, _)| name)
-            .collect(),
+        inner_namespaces: inner_namespaces(),
     }
+}
+
+/// Namespaces that are not the host's own.
+pub(super) fn inner_namespaces() -> Vec<&'static str> {
+    FIRST_NAMESPACES
+        .into_iter()
+        .filter(|(name, first)| {
+            fs::read_link(format!("/proc/self/ns/{name}"))
+                .is_ok_and(|link| link.as_os_str() != *first)
+        })
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn missing_capabilities() -> Vec<&'static str> {

@@ -26,6 +26,11 @@ pub(super) const FOR_HOOKS: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::SYS_PTRACE)
     .union(CapabilitySet::DAC_READ_SEARCH);
 
+/// What the thread keeps that attaches to modules: kernels of Debian want SYS_ADMIN for a probe.
+pub(super) const FOR_MODULES: CapabilitySet = CapabilitySet::BPF
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::SYS_ADMIN);
+
 /// What the thread that writes the database keeps: its files are open.
 pub(super) const FOR_WRITING: CapabilitySet = CapabilitySet::empty();
 

@@ -39,7 +39,7 @@ pub enum WatchError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// No thread could be had for them.
-    #[error("start the capture thread")]
+    #[error("start a thread for the hooks")]
     Thread(#[source] io::Error),
     /// Its privileges could not be given up.
     #[error(transparent)]
@@ -100,8 +100,13 @@ pub(super) fn spawn(plan: &Plan) -> Result<Waiting, WatchError> {
 }
 
 fn attach(plan: &Plan) -> Result<(Attached, Watcher), WatchError> {
-    let capture = Capture::start(&plan.capture)?;
+    let mut capture = Capture::start(&plan.capture)?;
     let since = boot_clock();
+    let account = plan.account.clone();
+    let confine = move || privileges::give_up(account.as_ref(), privileges::FOR_MODULES).is_ok();
+    capture
+        .hook_later_modules(confine)
+        .map_err(WatchError::Thread)?;
     privileges::give_up(plan.account.as_ref(), privileges::FOR_HOOKS)?;
     let attached = Attached {
         backend: capture.backend(),

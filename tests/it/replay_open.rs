@@ -10,7 +10,7 @@ use egress_baseline::{
 };
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 
-use crate::replay::{SECOND, clock, connect, look, pipeline, rows, take};
+use crate::support_replay::{SECOND, clock, connect, look, pipeline, rows, take};
 
 const DAY: u64 = 86_400;
 

@@ -1,6 +1,6 @@
 //! The program under test against the kernel: what it records beside what really happened.
 //!
-//! Needs root. `EGRESS_BACKEND` (`kprobe`, `cgroup`; default: what the program chooses) is the
+//! Needs root. `EGRESS_BACKEND` (`fexit`, `kprobe`, `cgroup`; default: what the program chooses) is the
 //! backend under test, `EGRESS_BINARY` the program if it is not the one that was built beside this,
 //! `EGRESS_TEST_REQUIRE` a list of what must not be left untried, such as `io_uring,mptcp`.
 
@@ -33,6 +33,7 @@ mod scene;
 mod scenes;
 mod service;
 mod session;
+mod short;
 mod stored;
 mod support;
 mod told;
@@ -104,9 +105,9 @@ fn loads() -> Vec<Trial> {
     if std::env::var_os("EGRESS_TEST_LOADS").is_some_and(|word| word == "none") {
         return Vec::new();
     }
-    exact::trials()
+    [exact::trials(), short::trials(), faults::trials()]
         .into_iter()
-        .chain(faults::trials())
+        .flatten()
         .collect()
 }
 

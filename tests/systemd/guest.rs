@@ -12,7 +12,7 @@ pub(crate) const SERVICE: &str = "egress-baseline.service";
 pub(crate) const CONFIG: &str = "/etc/egress-baseline/config.toml";
 
 /// An emulated machine is slow, and may share its processors with others.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 

@@ -117,6 +117,8 @@ fn hang(name: &str) -> Result<(), Failed> {
 
 fn stop_is_orderly() -> Result<(), Failed> {
     systemctl(&["stop", SERVICE])?;
+    fs::remove_dir_all(PLACE)?;
+    systemctl(&["daemon-reload"])?;
     let record = Record::read()?;
     let last = record.last_period()?;
     let log = fs::metadata("/var/lib/egress-baseline/flows.db-wal")?.len();

@@ -37,12 +37,14 @@ fn main() -> ExitCode {
     // There is one service.
     arguments.test_threads = Some(1);
     let trials = [
+        // All this with the configuration as it is packaged.
         standing::trials(),
-        contexts::trials("kprobe"),
+        contexts::trials("fexit"),
         reload::trials(),
-        contexts::trials("cgroup"),
         restart::trials(),
         hanging::trials(),
+        contexts::trials("kprobe"),
+        contexts::trials("cgroup"),
     ]
     .into_iter()
     .flatten()

@@ -32,7 +32,7 @@ pub(super) fn conditions(around: &Surroundings) -> Vec<Condition> {
         Some(kprobes(around)),
         lockdown(around),
         Some(cgroups(around)),
-        namespaces(around),
+        container(around),
     ]
     .into_iter()
     .flatten()
@@ -54,9 +54,18 @@ fn condition(
 }
 
 fn capabilities(around: &Surroundings) -> Condition {
+    const TOPIC: &str = "capabilities";
     let missing = &around.missing_capabilities;
+    if missing.is_empty() && around.inner_namespaces.contains(&"user") {
+        return condition(
+            TOPIC,
+            Grade::Bad,
+            "those of a user namespace count for nothing outside of it",
+            Some("run it as root of the host itself"),
+        );
+    }
     if missing.is_empty() {
-        return condition("capabilities", Grade::Good, "all that are used", None);
+        return condition(TOPIC, Grade::Good, "all that are used", None);
     }
     let is_needed = |name: &&str| NEEDED.contains(name);
     let mut parts = Vec::new();
@@ -76,8 +85,13 @@ fn capabilities(around: &Surroundings) -> Condition {
         true => Grade::Poor,
         false => Grade::Bad,
     };
-    let advice = "run it as root; the observer itself does without CAP_SYS_ADMIN";
-    condition("capabilities", grade, parts.join("; "), Some(advice))
+    let advice = match around.user {
+        0 => {
+            "root lacks them in a container, or where a service manager takes them: run it outside"
+        }
+        _ => "run it as root",
+    };
+    condition(TOPIC, grade, parts.join("; "), Some(advice))
 }
 
 fn type_information(around: &Surroundings) -> Condition {
@@ -94,19 +108,31 @@ fn type_information(around: &Surroundings) -> Condition {
 }
 
 fn kprobes(around: &Surroundings) -> Condition {
-    if around.has_kprobes {
-        return condition("kprobes", Grade::Good, "this kernel has them", None);
-    }
+    const TOPIC: &str = "kprobes";
     let left = match around.cgroup_root {
         Some(_) => "backend `cgroup` is left",
         None => "and without cgroup v2 no backend is left",
     };
-    condition(
-        "kprobes",
-        Grade::Poor,
-        format!("this kernel has none (CONFIG_KPROBE_EVENTS is off): {left}"),
-        Some("below, and in docs/limits.md, is what that backend does not see"),
-    )
+    if !around.has_kprobes {
+        return condition(
+            TOPIC,
+            Grade::Poor,
+            format!("this kernel has none (CONFIG_KPROBE_EVENTS is off): {left}"),
+            Some("below, and in docs/limits.md, is what that backend does not see"),
+        );
+    }
+    if around.is_paranoid_about_probes {
+        return condition(
+            TOPIC,
+            Grade::Poor,
+            format!(
+                "`kernel.perf_event_paranoid` is above 2, where this kernel lets only \
+                 CAP_SYS_ADMIN use them: {left}"
+            ),
+            Some("run it as root, or `sysctl kernel.perf_event_paranoid=2`"),
+        );
+    }
+    condition(TOPIC, Grade::Good, "this kernel has them", None)
 }
 
 fn lockdown(around: &Surroundings) -> Option<Condition> {
@@ -139,26 +165,23 @@ fn cgroups(around: &Surroundings) -> Condition {
     }
 }
 
-fn namespaces(around: &Surroundings) -> Option<Condition> {
+fn container(around: &Surroundings) -> Option<Condition> {
     let inner = &around.inner_namespaces;
     if inner.is_empty() {
         return None;
     }
     let mut parts = vec![format!(
-        "not the host's own {} namespace, as in a container",
-        inner.join(" and ")
+        "this is one, or like one, with namespaces of its own ({})",
+        inner.join(", ")
     )];
-    if inner.contains(&"user") {
-        parts.push("capabilities count for nothing outside of it".to_owned());
-    }
     if inner.contains(&"cgroup") {
-        parts.push("backend `cgroup` sees what is in this container only".to_owned());
+        parts.push("backend `cgroup` sees only what is in it".to_owned());
     }
     if inner.contains(&"pid") {
-        parts.push("processes have other ids here than those that are recorded".to_owned());
+        parts.push("processes have other ids in it than those that are recorded".to_owned());
     }
     Some(condition(
-        "namespaces",
+        "container",
         Grade::Poor,
         parts.join("; "),
         Some("run it on the host itself"),

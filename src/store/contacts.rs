@@ -3,20 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
-use rusqlite::Row;
 
 use super::{
     Reader, StoreError,
-    days::{bit_of, day_of, summed},
+    days::{day_of, summed},
     growing::Growing,
-    packed::{DayContact, Unpacker},
+    hours::each_hour,
+    packed::Unpacker,
     query::{Bounds, ContactQuery},
     rows::application_of,
     run_counts::RunCounts,
-    share::Sum,
-    value::{outcome_of, uncount},
 };
-use crate::model::{Application, Contact, Tally};
+use crate::model::{Application, Contact};
 
 /// Identities that the query is about, and what they stand for.
 #[derive(Debug, Default)]
@@ -58,15 +56,6 @@ WHERE n.name GLOB ?1
     FROM name_address
     WHERE address GLOB ?1
   )";
-
-const HOURS: &str = "
-SELECT
-  hour_ns, identity_id, destination_id, outcome, name_source, attempts, bytes_out, bytes_in,
-  first_ns, last_ns
-FROM contact_hour
-WHERE hour_ns >= ?1
-  AND hour_ns < ?2
-ORDER BY hour_ns";
 
 const IDENTITIES_OF_DAY: &str = "
 SELECT identity_id, id
@@ -147,22 +136,16 @@ impl Reader {
         is_wanted: &dyn Fn(i64) -> bool,
         contacts: &mut Contacts,
     ) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(HOURS)?;
-        let mut rows = statement.query(window)?;
-        while let Some(row) = rows.next()? {
-            let destination = row.get(2)?;
-            let Some((pair, user)) = makers.identities.get(&row.get(1)?) else {
-                continue;
-            };
-            if is_wanted(destination)
+        each_hour(&self.connection, window.0..window.1, |hour| {
+            if let Some((pair, user)) = makers.identities.get(&hour.identity)
+                && is_wanted(hour.destination)
                 && let Some(contacts) = contacts.get_mut(*pair)
             {
-                let hour = row.get(0)?;
-                let growing = contacts.entry(destination).or_default();
-                growing.grow_by_hour(day_of(hour), &contact_of_hour(row, hour)?, *user);
+                let growing = contacts.entry(hour.destination).or_default();
+                growing.grow_by_hour(day_of(hour.hour), &hour.contact()?, *user);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// One application after another, and its days in order: what is known of one fits into the caches
@@ -312,22 +295,4 @@ impl Reader {
         });
         Ok(pairs)
     }
-}
-
-fn contact_of_hour(row: &Row<'_>, hour: i64) -> rusqlite::Result<DayContact> {
-    Ok(DayContact {
-        destination: row.get(2)?,
-        outcome: outcome_of(row.get(3)?)?,
-        hours: bit_of(hour),
-        sum: Sum {
-            name_source: row.get(4)?,
-            tally: Tally {
-                attempts: uncount(row.get(5)?),
-                bytes_out: uncount(row.get(6)?),
-                bytes_in: uncount(row.get(7)?),
-            },
-            first: row.get(8)?,
-            last: row.get(9)?,
-        },
-    })
 }

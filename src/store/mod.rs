@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod flows;
 mod growing;
+mod hours;
 mod images;
 mod import;
 mod intern;

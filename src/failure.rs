@@ -158,6 +158,13 @@ fn doctor_hint(error: &DoctorError) -> Option<String> {
             Some("`doctor --quick` needs less than all kinds of flow do".to_owned())
         }
         DoctorError::Program(_) => Some("`/proc` must be mounted".to_owned()),
+        DoctorError::NothingMade(_) => {
+            Some("run it as root, on the host itself and not confined".to_owned())
+        }
+        DoctorError::OtherBackend { .. } => Some(
+            "leave `--backend` out, or `--record`; and let `observe` and `doctor` be of one version"
+                .to_owned(),
+        ),
         DoctorError::NoObserver(_) => Some(
             "start `egress-baseline observe` on that database first, or leave `--record` out"
                 .to_owned(),

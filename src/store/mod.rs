@@ -53,6 +53,7 @@ pub use prune::{Pruned, Retention};
 
 pub use query::ContactQuery;
 pub use read::{Reader, StoredWatchPeriod};
+pub use self_checks::OpenWatchPeriod;
 pub use size::StoreSize;
 
 /// Number of a watch period in this store.

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::{
     canary::LabError,
-    commands::{doctor::DoctorError, error::CommandError},
+    commands::{Exit, doctor::DoctorError, error::CommandError},
     config::ConfigError,
     daemon::DaemonError,
     exchange::LineError,
@@ -17,30 +17,6 @@ use crate::{
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
-
-/// How a command ended. Where several hold, 2 goes before 1 before 3 before 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Done, nothing to report.
-    Done,
-    /// Done, and there is something to look at.
-    Findings,
-    /// Could not do it.
-    Failed,
-    /// Cannot tell: the observer was blind.
-    CannotTell,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Findings => 1,
-            Exit::Failed => 2,
-            Exit::CannotTell => 3,
-        })
-    }
-}
 
 /// A failure as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

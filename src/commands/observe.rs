@@ -10,10 +10,10 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     capture::{self, Limits, Settings},
-    cli::{GlobalArgs, parse_duration},
+    commands::Exit,
+    commands::options::{GlobalArgs, parse_duration},
     config::{BackendChoice, Config, ConfigError, LimitsConfig, parse_flush_every},
     daemon::{self, Plan, Reload, Summary, WaitingLimits},
-    failure::Exit,
     identity::facts,
     model::Verdict,
     pipeline::Scope,

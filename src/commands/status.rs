@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{coverage::watched, now, output};
 use crate::{
-    cli::{Format, GlobalArgs},
-    failure::Exit,
+    commands::Exit,
+    commands::options::{Format, GlobalArgs},
     report::{
         status::{DatabaseStatus, Learned, status_report},
         status_text::write_text,

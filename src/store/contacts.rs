@@ -6,44 +6,20 @@ use foldhash::fast::RandomState;
 
 use super::{
     Reader, StoreError,
-    days::{day_of, summed},
+    calendar::day_of,
+    days::summed,
     growing::Growing,
     hours::each_hour,
+    matching_makers::MatchingMakers,
     packed::Unpacker,
     query::{Bounds, ContactQuery},
-    rows::application_of,
     run_counts::RunCounts,
 };
-use crate::model::{Application, Contact};
-
-/// Identities that the query is about, and what they stand for.
-#[derive(Debug, Default)]
-pub(super) struct Makers {
-    /// Host and application by their numbers, each pair once.
-    pub(super) pairs: Vec<(i64, i64)>,
-    /// The pair of each identity, and its user.
-    pub(super) identities: HashMap<i64, (usize, Option<usize>), RandomState>,
-    users: Vec<String>,
-}
+use crate::model::Contact;
 
 /// By destination, of each pair of host and application: what is read together lies together, and fits
 /// into the caches of a processor.
 type Contacts = Vec<HashMap<i64, Growing, RandomState>>;
-
-const IDENTITIES: &str = "
-SELECT i.id, i.host_id, m.application_id, ifnull(i.user, i.uid || '') AS user
-FROM identity AS i
-JOIN host AS h ON h.id = i.host_id
-JOIN identity_application AS m ON m.identity_id = i.id
-JOIN application AS a ON a.id = m.application_id
-WHERE (?2 IS NULL OR h.name = ?2)
-  AND (
-    ?1 IS NULL
-    OR a.context || ' ' || a.program || ifnull(' ' || a.script, '') GLOB ?1
-    OR a.context GLOB ?1
-    OR a.program GLOB ?1
-    OR a.script GLOB ?1
-  )";
 
 const DESTINATIONS: &str = "
 SELECT d.id
@@ -132,7 +108,7 @@ impl Reader {
     fn read_hours(
         &self,
         window: (i64, i64),
-        makers: &Makers,
+        makers: &MatchingMakers,
         is_wanted: &dyn Fn(i64) -> bool,
         contacts: &mut Contacts,
     ) -> rusqlite::Result<()> {
@@ -153,7 +129,7 @@ impl Reader {
     fn read_days(
         &self,
         days: &[i64],
-        makers: &Makers,
+        makers: &MatchingMakers,
         is_wanted: &dyn Fn(i64) -> bool,
         contacts: &mut Contacts,
     ) -> rusqlite::Result<()> {
@@ -188,30 +164,6 @@ impl Reader {
         Ok(())
     }
 
-    fn matching_makers(&self, bounds: &Bounds) -> rusqlite::Result<Makers> {
-        let mut makers = Makers::default();
-        let mut pairs = HashMap::<(i64, i64), usize>::new();
-        let mut users = HashMap::<String, usize>::new();
-        let mut statement = self.connection.prepare_cached(IDENTITIES)?;
-        let mut rows = statement.query((&bounds.application, &bounds.host))?;
-        while let Some(row) = rows.next()? {
-            let pair = (row.get("host_id")?, row.get("application_id")?);
-            let pair = *pairs.entry(pair).or_insert_with(|| {
-                makers.pairs.push(pair);
-                makers.pairs.len() - 1
-            });
-            let user: Option<String> = row.get("user")?;
-            let user = user.map(|user| {
-                *users.entry(user.clone()).or_insert_with(|| {
-                    makers.users.push(user);
-                    makers.users.len() - 1
-                })
-            });
-            makers.identities.insert(row.get("id")?, (pair, user));
-        }
-        Ok(makers)
-    }
-
     /// None where every destination is wanted.
     fn matching_destinations(&self, bounds: &Bounds) -> rusqlite::Result<Option<HashSet<i64>>> {
         let Some(to) = &bounds.to else {
@@ -229,7 +181,7 @@ impl Reader {
         &self,
         mut contacts: Contacts,
         runs: &RunCounts,
-        makers: &Makers,
+        makers: &MatchingMakers,
     ) -> rusqlite::Result<Vec<Contact>> {
         let destinations =
             self.destinations(&contacts.iter().flat_map(HashMap::keys).copied().collect())?;
@@ -267,32 +219,5 @@ impl Reader {
             of_pair.sort_unstable_by(|a: &Contact, b| a.destination.cmp(&b.destination));
         }
         Ok(named)
-    }
-
-    /// Pairs by the names of their hosts and applications.
-    fn in_order(&self, makers: &Makers) -> rusqlite::Result<Vec<(usize, String, Application)>> {
-        let hosts: HashMap<i64, String> = self
-            .connection
-            .prepare_cached("SELECT id, name FROM host")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let applications: HashMap<i64, Application> = self
-            .connection
-            .prepare_cached("SELECT * FROM application")?
-            .query_map([], |row| Ok((row.get("id")?, application_of(row)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut pairs: Vec<_> = makers
-            .pairs
-            .iter()
-            .enumerate()
-            .filter_map(|(pair, (host, application))| {
-                let application = applications.get(application)?.clone();
-                Some((pair, hosts.get(host)?.clone(), application))
-            })
-            .collect();
-        pairs.sort_by(|(_, host, application), (_, other_host, other)| {
-            (host, application).cmp(&(other_host, other))
-        });
-        Ok(pairs)
     }
 }

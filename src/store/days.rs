@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::{
     Recorder, StoreError,
+    calendar::{DAY, HOUR, bit_of, day_of},
     hours::each_hour,
     packed::{DayContact, Packer},
     share::Sum,
@@ -17,22 +18,8 @@ use super::{
 };
 use crate::model::Timestamp;
 
-pub(super) const HOUR: i64 = 3_600_000_000_000;
-pub(super) const DAY: i64 = 24 * HOUR;
-
 /// How long it takes until it is known how a connect ended: longer than the kernel tries by default.
 const SETTLING: i64 = HOUR / 6;
-
-/// The start of the UTC day that an hour lies in.
-pub(super) fn day_of(hour: i64) -> i64 {
-    hour.saturating_sub(hour.rem_euclid(DAY))
-}
-
-/// The bit of an hour within its day.
-pub(super) fn bit_of(hour: i64) -> u32 {
-    let hours = hour.saturating_sub(day_of(hour)) / HOUR;
-    1 << u32::try_from(hours).unwrap_or_default().min(23)
-}
 
 /// Notes that something in these hours changes.
 pub(super) fn hours_changed(

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rusqlite::Connection;
 
 use super::{
-    days::bit_of,
+    calendar::bit_of,
     packed::DayContact,
     share::Sum,
     value::{outcome_of, uncount},

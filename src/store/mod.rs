@@ -7,6 +7,7 @@
 //! are still stored in detail or not; and no flow is stored in detail without its rollup.
 
 mod applications;
+mod calendar;
 mod contacts;
 mod days;
 mod destinations;
@@ -14,6 +15,7 @@ mod detail;
 mod dump;
 mod error;
 mod file;
+mod flow_id;
 mod flows;
 mod growing;
 mod hours;
@@ -21,6 +23,7 @@ mod images;
 mod import;
 mod intern;
 mod lock;
+mod matching_makers;
 mod merge;
 mod merge_periods;
 mod migrate;
@@ -39,6 +42,7 @@ mod runs;
 mod self_checks;
 mod share;
 mod size;
+mod take;
 mod value;
 mod write;
 

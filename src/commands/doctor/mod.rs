@@ -15,10 +15,10 @@ use super::{
 use crate::{
     canary::{Kind, Lab, LabError, Scope, kinds},
     capture::surroundings,
-    cli::{Format, GlobalArgs},
+    commands::Exit,
+    commands::options::{Format, GlobalArgs},
     config::{Config, ConfigError},
     daemon::{Attached, DaemonError, Plan, watch_while},
-    failure::Exit,
     proof::{Ledger, Observed, Program, Proved, Trial, hindrance, make_all, prove, quick_kinds},
     report::doctor::{BackendReport, DoctorReport, KindReport, write_text},
 };

@@ -2,12 +2,14 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::file::APPLICATION_ID;
+/// `EgBl` as SQLite's application id: tells our files from those of other programs.
+pub(super) const APPLICATION_ID: i32 = 0x4567_426c;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_flows.sql"),
     include_str!("../../migrations/0002_self_checks.sql"),
     include_str!("../../migrations/0003_compact.sql"),
+    include_str!("../../migrations/0004_packed_runs.sql"),
 ];
 
 /// The schema that this program reads and writes.

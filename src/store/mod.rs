@@ -7,32 +7,42 @@
 //! are still stored in detail or not; and no flow is stored in detail without its rollup.
 
 mod applications;
+mod calendar;
 mod contacts;
 mod days;
+mod destinations;
 mod detail;
 mod dump;
 mod error;
 mod file;
+mod flow_id;
 mod flows;
 mod growing;
+mod hours;
 mod images;
 mod import;
 mod intern;
 mod lock;
+mod matching_makers;
 mod merge;
 mod merge_periods;
 mod migrate;
+mod numbers;
 mod open;
 mod packed;
+mod packed_runs;
 mod prune;
 mod query;
 mod read;
 mod record;
 mod rollup;
 mod rows;
+mod run_counts;
+mod runs;
 mod self_checks;
 mod share;
 mod size;
+mod take;
 mod value;
 mod write;
 
@@ -47,6 +57,7 @@ pub use prune::{Pruned, Retention};
 
 pub use query::ContactQuery;
 pub use read::{Reader, StoredWatchPeriod};
+pub use self_checks::OpenWatchPeriod;
 pub use size::StoreSize;
 
 /// Number of a watch period in this store.

@@ -53,7 +53,8 @@ fn as_a_library_reads_it(stream: &[u8]) -> Option<Option<String>> {
             let name = accepted
                 .client_hello()
                 .server_name()
-                .map(str::to_ascii_lowercase);
+                // It keeps a final dot.
+                .map(|name| name.trim_end_matches('.').to_ascii_lowercase());
             return Some(name);
         }
     }

@@ -22,6 +22,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// No answer is believed for longer, whatever it says: 24 hours, as resolvers do.
 const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Resolvers have up to three servers; the newest places that a query was sent to are kept.
+const MOST_SERVERS: usize = 8;
+
 /// Names that one asker can have for one address, and that a host can. The newest are kept.
 const MOST_OF_ASKER: usize = 8;
 const MOST_OF_HOST: usize = 32;
@@ -61,10 +64,11 @@ pub(super) struct Answers {
     grace: Duration,
 }
 
+/// A query that waits. musl sends the same one to all its servers, from one socket.
 #[derive(Debug)]
 struct Query {
     port: u16,
-    server: SocketAddr,
+    servers: Vec<SocketAddr>,
 }
 
 /// A name, and until when it holds. The newest stands last.
@@ -98,9 +102,18 @@ impl Answers {
         };
         self.queries.drop_ended(at);
         let key = (channel.socket, message.id, question);
+        let mut servers = self
+            .queries
+            .take(&key, at)
+            .map_or_else(Vec::new, |query| query.servers);
+        servers.retain(|server| *server != channel.server);
+        if servers.len() >= MOST_SERVERS {
+            servers.remove(0);
+        }
+        servers.push(channel.server);
         let query = Query {
             port: channel.port,
-            server: channel.server,
+            servers,
         };
         let is_lost = self.queries.insert(key, query, at.after(LONGEST_WAIT));
         counts.add_if(is_lost.is_some(), Lost::QueriesFull);
@@ -116,7 +129,7 @@ impl Answers {
     ) -> Vec<Learned> {
         counts.add_if(message.has_unusable_name, Lost::NameUnusable);
         let via = channel.via();
-        let is_proven = self.was_asked(channel, message.id, message.question, at);
+        let is_proven = self.was_asked(channel, &message, at);
         let mut learned = Vec::new();
         for answer in message.answers {
             let ttl = Duration::from_secs(answer.ttl_seconds.into()).min(LONGEST_TTL);
@@ -138,30 +151,25 @@ impl Answers {
 
     /// Whether the answer is the first to a query that was sent. A query has one answer; whoever sends
     /// a second one guesses, or repeats what is known.
-    fn was_asked(
-        &mut self,
-        channel: &Channel,
-        id: u16,
-        question: Option<Question>,
-        at: Timestamp,
-    ) -> bool {
-        let Some(question) = question else {
+    fn was_asked(&mut self, channel: &Channel, message: &Message, at: Timestamp) -> bool {
+        let Some(question) = message.question.clone() else {
             return false;
         };
-        let key = (channel.socket, id, question);
+        let key = (channel.socket, message.id, question);
+        // Who answers a question to a group is not known beforehand, but its port is.
+        let is_answering = |asked: &SocketAddr| {
+            *asked == channel.server
+                || asked.ip().is_multicast() && asked.port() == channel.server.port()
+        };
         let fits = |query: &Query| {
-            // Who answers a question to a group is not known beforehand, but its port is.
-            let is_server = if query.server.ip().is_multicast() {
-                query.server.port() == channel.server.port()
-            } else {
-                query.server == channel.server
-            };
-            is_server && (query.port == 0 || query.port == channel.port)
+            query.servers.iter().any(is_answering)
+                && (query.port == 0 || query.port == channel.port)
         };
         if !self.queries.get(&key, at).is_some_and(fits) {
             return false;
         }
-        self.queries.take(&key, at).is_some()
+        // Of a refusal nothing is learned, and another server's answer may follow it.
+        message.is_refusal || self.queries.take(&key, at).is_some()
     }
 
     fn keep(&mut self, learned: &Learned, at: Timestamp, counts: &mut Counts) {

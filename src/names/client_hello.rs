@@ -71,13 +71,8 @@ pub(super) fn read(bytes: &[u8]) -> Progress {
 
 /// The body: version, random, session, ciphers, compressions, and extensions if there are any.
 fn hello(mut body: Reader<'_>) -> Option<ClientHello> {
-    let [major, _] = body.take(2)? else {
-        return None;
-    };
-    if *major != 3 {
-        return None;
-    }
-    body.take(32)?;
+    // Servers answer a version that they do not know with one that they do, so any may stand here.
+    body.take(2 + 32)?;
     body.take_with_length_of_1()
         .filter(|session| session.len() <= 32)?;
     body.take_with_length_of_2()
@@ -105,10 +100,10 @@ fn hello(mut body: Reader<'_>) -> Option<ClientHello> {
             SERVER_NAME if has_server_name => return None,
             SERVER_NAME => {
                 has_server_name = true;
-                match HostName::of_server_name(server_name(data)?) {
-                    Ok(name) => hello.server_name = Some(name),
-                    Err(NotAName::Address) => {}
-                    Err(NotAName::Unusable) => hello.has_unusable_name = true,
+                match server_name(data)?.map(HostName::of_server_name) {
+                    Some(Ok(name)) => hello.server_name = Some(name),
+                    Some(Err(NotAName::Unusable)) => hello.has_unusable_name = true,
+                    Some(Err(NotAName::Address)) | None => {}
                 }
             }
             ENCRYPTED_CLIENT_HELLO | ENCRYPTED_SERVER_NAME => hello.is_encrypted = true,
@@ -118,15 +113,24 @@ fn hello(mut body: Reader<'_>) -> Option<ClientHello> {
     Some(hello)
 }
 
-/// The one name in the extension: a list of one entry, whose type is 0 (RFC 6066, section 3).
-fn server_name(extension: &[u8]) -> Option<&[u8]> {
+/// The name of a host in the extension's list, if it has one; none if the list makes no sense, or has
+/// two of them (RFC 6066, section 3).
+fn server_name(extension: &[u8]) -> Option<Option<&[u8]>> {
+    const HOST_NAME: u8 = 0;
     let mut extension = Reader(extension);
     let mut list = Reader(extension.take_with_length_of_2()?);
-    let [0] = list.take(1)? else {
+    if !extension.is_empty() {
         return None;
-    };
-    let name = list.take_with_length_of_2()?;
-    (list.is_empty() && extension.is_empty()).then_some(name)
+    }
+    let mut name = None;
+    // There are no other types, and how long one would be nobody knows: the rest is left alone.
+    while list.byte() == Some(HOST_NAME) {
+        if name.is_some() {
+            return None;
+        }
+        name = Some(list.take_with_length_of_2()?);
+    }
+    Some(name)
 }
 
 /// Takes bytes from the front; none if there are not as many.

@@ -22,7 +22,8 @@ impl Framing {
             messages.push(message.to_vec());
             rest = after;
         }
-        self.buffer = rest.to_vec();
+        // In place: whoever sends single bytes must not have the rest copied for each of them.
+        self.buffer.drain(..self.buffer.len() - rest.len());
         messages
     }
 

@@ -14,8 +14,8 @@ const LONGEST_LABEL: usize = 63;
 
 /// The name of a host, in lower case and without a final dot.
 ///
-/// Letters, digits, hyphens and underscores between dots: nothing in it needs to be escaped anywhere,
-/// and nothing in it reads as an address.
+/// Letters, digits, hyphens and underscores between dots, and where a program appended a port to the
+/// server name, that: nothing in it needs to be escaped anywhere, and nothing in it reads as an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostName(Arc<str>);
 

@@ -13,9 +13,11 @@ pub enum Lost {
     SharedAddressFull,
     /// A DNS message of which not everything could be read.
     MessageUnreadable,
-    /// A DNS connection whose rest is not read: there were too many, or it is no DNS.
+    /// A DNS connection of which nothing more is read: it stopped within a message, or there were too
+    /// many such.
     DnsStreamDropped,
-    /// A name with bytes or a length that no name of a host has.
+    /// A name with bytes or a length that no name of a host has, or one that is not multicast DNS's to
+    /// give away.
     NameUnusable,
     /// The opening of a flow, given up for newer ones.
     OpeningsFull,

@@ -57,6 +57,8 @@ pub(super) struct Answer {
 pub(super) struct Message {
     pub(super) id: u16,
     pub(super) is_response: bool,
+    /// The server could not say, or would not: the asker goes on waiting for others.
+    pub(super) is_refusal: bool,
     /// The one question; none if there are several, or if it is about no name of a host.
     pub(super) question: Option<Question>,
     pub(super) answers: Vec<Answer>,
@@ -93,6 +95,7 @@ impl Message {
         let mut message = Self {
             id: packet.id(),
             is_response: packet.has_flags(PacketFlag::RESPONSE),
+            is_refusal: !matches!(packet.rcode(), RCODE::NoError | RCODE::NameError),
             question: question_of(packet),
             answers: Vec::new(),
             is_damaged,

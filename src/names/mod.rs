@@ -76,7 +76,7 @@ pub struct Limits {
     pub dns_streams: usize,
     /// Flows whose opening is not complete, each with up to 33 KiB.
     pub openings: usize,
-    /// Flows whose opening was read.
+    /// Flows whose opening was read, and as many DNS connections that are not read any more.
     pub flows: usize,
     /// For how long a name holds beyond its time to live: programs go on using an address that they
     /// have, for retries and from pools.
@@ -136,6 +136,8 @@ pub struct Known {
 pub struct Names {
     answers: Answers,
     dns_streams: Expiring<(u64, Direction), Framing>,
+    /// DNS connections of which it is no longer known where their messages begin.
+    lost_streams: Expiring<(u64, Direction), ()>,
     openings: Expiring<FlowId, Reading>,
     flows: Expiring<FlowId, Opening>,
     counts: Counts,
@@ -160,6 +162,7 @@ impl Names {
         Self {
             answers: Answers::new(limits),
             dns_streams: Expiring::new(limits.dns_streams),
+            lost_streams: Expiring::new(limits.flows),
             openings: Expiring::new(limits.openings),
             flows: Expiring::new(limits.flows),
             counts: Counts::default(),
@@ -205,15 +208,19 @@ impl Names {
         at: Timestamp,
     ) -> Vec<Learned> {
         let key = (channel.socket, direction);
-        let ended = self.dns_streams.drop_ended(at);
-        self.counts.add(Lost::DnsStreamDropped, ended.len() as u64);
+        for ended in self.dns_streams.drop_ended(at) {
+            self.lose_stream(ended, at);
+        }
+        if self.lost_streams.get(&key, at).is_some() {
+            return Vec::new();
+        }
         let mut framing = self.dns_streams.take(&key, at).unwrap_or_default();
         let messages = framing.push(bytes);
         if !framing.is_empty() {
             let until = at.after(LONGEST_SILENCE);
-            let dropped = self.dns_streams.insert(key, framing, until);
-            self.counts
-                .add_if(dropped.is_some(), Lost::DnsStreamDropped);
+            if let Some(dropped) = self.dns_streams.insert(key, framing, until) {
+                self.lose_stream(dropped, at);
+            }
         }
         messages
             .iter()
@@ -281,8 +288,10 @@ impl Names {
     /// Drops what is kept of a DNS socket that was closed.
     pub fn forget_socket(&mut self, socket: u64, at: Timestamp) {
         for direction in [Direction::Sent, Direction::Received] {
-            let had_rest = self.dns_streams.take(&(socket, direction), at).is_some();
+            let key = (socket, direction);
+            let had_rest = self.dns_streams.take(&key, at).is_some();
             self.counts.add_if(had_rest, Lost::DnsStreamDropped);
+            self.lost_streams.take(&key, at);
         }
     }
 
@@ -296,6 +305,13 @@ impl Names {
     /// What was lost since the last time that this was asked, by cause.
     pub fn take_lost(&mut self) -> Vec<(Lost, u64)> {
         self.counts.take()
+    }
+
+    /// What follows does not begin with a message.
+    fn lose_stream(&mut self, key: (u64, Direction), at: Timestamp) {
+        self.counts.add(Lost::DnsStreamDropped, 1);
+        self.lost_streams.drop_ended(at);
+        self.lost_streams.insert(key, (), at.after(LONGEST_FLOW));
     }
 
     fn wait(&mut self, flow: FlowId, reading: Reading, at: Timestamp) {

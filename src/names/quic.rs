@@ -33,6 +33,8 @@ pub(super) struct Initials {
     keys: Option<Keys>,
     frames: Crypto,
     datagrams: u8,
+    /// A packet had the form of an Initial packet, of a version that is known.
+    has_initial: bool,
 }
 
 /// Keys, and what they were made from.
@@ -65,6 +67,7 @@ impl Initials {
             keys: None,
             frames: Crypto::default(),
             datagrams: 0,
+            has_initial: false,
         }
     }
 
@@ -80,6 +83,7 @@ impl Initials {
             let Some(initial) = packet else {
                 continue;
             };
+            self.has_initial = true;
             if let Some(opening) = self.read(&initial) {
                 return Some(opening);
             }
@@ -87,10 +91,11 @@ impl Initials {
         if self.datagrams < MOST_DATAGRAMS {
             return None;
         }
-        Some(if self.frames.whole > 0 {
-            Opening::TooLong
-        } else {
-            Opening::Unreadable
+        Some(match (self.has_initial, self.frames.whole) {
+            // Other protocols over UDP begin with such a byte too, and so does every RTP packet.
+            (false, _) => Opening::Plain(Plain::Other),
+            (true, 0) => Opening::Unreadable,
+            (true, _) => Opening::TooLong,
         })
     }
 
@@ -161,7 +166,7 @@ fn version_of(number: u32) -> Option<Version> {
 }
 
 /// Whether a datagram begins with the packet that opens a connection, of any version.
-pub(super) fn has_long_header(datagram: &[u8]) -> bool {
+fn has_long_header(datagram: &[u8]) -> bool {
     /// Form, version, and the lengths of two identifiers.
     const SHORTEST: usize = 7;
     datagram.len() >= SHORTEST && datagram[0] & 0x80 != 0 && datagram[1..5] != [0; 4]
@@ -182,7 +187,8 @@ struct Initial<'a> {
 fn next_packet(bytes: &[u8]) -> Option<(Option<Initial<'_>>, &[u8])> {
     let mut reader = Reader(bytes);
     let first = reader.byte()?;
-    if first & 0xc0 != 0xc0 {
+    // The next bit is set, but by clients that know that the server does not mind (RFC 9287).
+    if first & 0x80 == 0 {
         return None;
     }
     let version = u32::from_be_bytes(reader.take(4)?.try_into().ok()?);

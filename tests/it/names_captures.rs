@@ -1,4 +1,4 @@
-//! Names from whole captures: fragments, segments in any order, and formats of files.
+//! Names from whole captures: fragments, and segments in any order.
 #![expect(
     clippy::unwrap_used,
     reason = "what tests write themselves is well-formed"

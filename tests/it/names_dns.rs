@@ -1,41 +1,15 @@
-//! Names from DNS messages: who was told what, and what proves it.
-
-use std::net::IpAddr;
+//! Names from DNS messages: what an answer teaches.
 
 use egress_baseline::{
     model::NameSource,
-    names::{Asker, Channel, Direction, Learned, Limits, Lost, Names, Via},
+    names::{Asker, Direction, Limits, Lost, Names, Via},
 };
 use proptest::prelude::*;
 
 use crate::support_names::{
-    A, AAAA, CNAME, HTTPS, address, address_record, announcement, answer, at, channel, query,
-    record, wire_name,
+    A, CNAME, HTTPS, RESOLVER, address, address_record, announcement, answer, at, channel, name_of,
+    pairs, query, received, record, sent, wire_name,
 };
-
-const RESOLVER: &str = "192.0.2.53:53";
-
-fn sent(names: &mut Names, channel: &Channel, message: &[u8]) {
-    let learned = names.dns_message(channel, Direction::Sent, message, at(0));
-    assert_eq!(learned, []);
-}
-
-fn received(names: &mut Names, channel: &Channel, message: &[u8]) -> Vec<Learned> {
-    names.dns_message(channel, Direction::Received, message, at(0))
-}
-
-fn pairs(learned: &[Learned]) -> Vec<(IpAddr, &str, bool)> {
-    learned
-        .iter()
-        .map(|learned| (learned.address, learned.name.as_str(), learned.is_proven))
-        .collect()
-}
-
-fn name_of(names: &Names, asker: u64, text: &str) -> Option<(String, NameSource)> {
-    let known = names.name_of(Asker(asker), address(text), at(0))?;
-    assert_eq!(known.is_proven, known.name.text != "printer.local");
-    Some((known.name.text, known.name.source))
-}
 
 #[test]
 fn an_answer_names_its_addresses_by_what_was_asked_for() {
@@ -72,88 +46,6 @@ fn an_answer_names_its_addresses_by_what_was_asked_for() {
     );
     assert_eq!(name_of(&names, 1, "203.0.113.2"), None);
     assert_eq!(names.take_lost(), []);
-}
-
-#[test]
-fn an_answer_that_nobody_asked_for_names_nothing() {
-    let asked = channel(1, RESOLVER);
-    let good = |id, name: &str| answer(id, name, A, &[address_record(name, "203.0.113.1")]);
-    let forgeries = [
-        (asked, good(8, "example.org")),
-        (asked, good(7, "example.net")),
-        (
-            asked,
-            answer(
-                7,
-                "example.org",
-                AAAA,
-                &[address_record("example.org", "203.0.113.1")],
-            ),
-        ),
-        (
-            Channel {
-                port: 40_001,
-                ..asked
-            },
-            good(7, "example.org"),
-        ),
-        (Channel { socket: 5, ..asked }, good(7, "example.org")),
-        (
-            Channel {
-                server: "192.0.2.54:53".parse().unwrap(),
-                ..asked
-            },
-            good(7, "example.org"),
-        ),
-    ];
-    for (channel, forgery) in forgeries {
-        let mut names = Names::default();
-        sent(&mut names, &asked, &query(7, "example.org", A));
-        let learned = received(&mut names, &channel, &forgery);
-        assert_eq!(pairs(&learned).len(), 1, "{forgery:?}");
-        assert!(!learned[0].is_proven, "{channel:?} {forgery:?}");
-        assert_eq!(name_of(&names, 1, "203.0.113.1"), None);
-        // The query still waits for its answer.
-        assert!(received(&mut names, &asked, &good(7, "example.org"))[0].is_proven);
-    }
-}
-
-#[test]
-fn only_the_first_answer_to_a_query_is_proven() {
-    let mut names = Names::default();
-    let channel = channel(1, RESOLVER);
-    sent(&mut names, &channel, &query(7, "example.org", A));
-    for (address, is_proven) in [("203.0.113.1", true), ("203.0.113.66", false)] {
-        let message = answer(
-            7,
-            "example.org",
-            A,
-            &[address_record("example.org", address)],
-        );
-        assert_eq!(
-            received(&mut names, &channel, &message)[0].is_proven,
-            is_proven
-        );
-    }
-    assert_eq!(name_of(&names, 1, "203.0.113.66"), None);
-}
-
-#[test]
-fn two_askers_keep_their_own_names_of_a_shared_address() {
-    let mut names = Names::default();
-    for (asker, name) in [(1, "one.example"), (2, "two.example")] {
-        let channel = channel(asker, RESOLVER);
-        sent(&mut names, &channel, &query(7, name, A));
-        let message = answer(7, name, A, &[address_record(name, "203.0.113.1")]);
-        assert!(received(&mut names, &channel, &message)[0].is_proven);
-    }
-    for (asker, name) in [(1, "one.example"), (2, "two.example"), (3, "two.example")] {
-        let known = names
-            .name_of(Asker(asker), address("203.0.113.1"), at(0))
-            .unwrap();
-        assert_eq!(known.name.text, name);
-        assert!(known.is_shared);
-    }
 }
 
 #[test]
@@ -210,46 +102,6 @@ fn hosts_name_themselves_without_proof_and_only_below_local() {
     let expected = ("printer.local".to_owned(), NameSource::HostDnsAnswer);
     assert_eq!(name_of(&names, 2, "198.51.100.9"), Some(expected));
     assert_eq!(names.take_lost(), [(Lost::NameUnusable, 1)]);
-}
-
-#[test]
-fn a_question_to_a_group_is_answered_by_whoever_has_the_name() {
-    let mut names = Names::default();
-    sent(
-        &mut names,
-        &channel(1, "224.0.0.252:5355"),
-        &query(7, "fileserver", A),
-    );
-    let message = answer(
-        7,
-        "fileserver",
-        A,
-        &[address_record("fileserver", "198.51.100.9")],
-    );
-    let learned = received(&mut names, &channel(1, "198.51.100.9:5355"), &message);
-    assert_eq!(
-        pairs(&learned),
-        [(address("198.51.100.9"), "fileserver", true)]
-    );
-    assert_eq!(learned[0].via, Via::Llmnr);
-}
-
-#[test]
-fn what_a_server_of_this_host_is_asked_and_answers_is_not_its_own_asking() {
-    let mut names = Names::default();
-    let client = channel(1, "198.51.100.7:40000");
-    let message = answer(
-        7,
-        "example.org",
-        A,
-        &[address_record("example.org", "203.0.113.1")],
-    );
-    assert_eq!(
-        received(&mut names, &client, &query(7, "example.org", A)),
-        []
-    );
-    sent(&mut names, &client, &message);
-    assert_eq!(name_of(&names, 2, "203.0.113.1"), None);
 }
 
 #[test]
@@ -313,88 +165,6 @@ fn names_that_no_host_has_are_counted_and_not_learned() {
     }
 }
 
-#[test]
-fn a_connection_to_a_resolver_is_read_however_it_is_cut() {
-    let framed = |message: Vec<u8>| {
-        [
-            &u16::try_from(message.len()).unwrap().to_be_bytes(),
-            message.as_slice(),
-        ]
-        .concat()
-    };
-    let names_asked = ["one.example", "two.example"];
-    let queries = names_asked.map(|name| framed(query(7, name, A))).concat();
-    let answers = names_asked
-        .map(|name| framed(answer(7, name, A, &[address_record(name, "203.0.113.1")])))
-        .concat();
-    for size in 1..=answers.len() {
-        let mut names = Names::default();
-        let channel = channel(1, RESOLVER);
-        let mut learned = Vec::new();
-        for (direction, stream) in [(Direction::Sent, &queries), (Direction::Received, &answers)] {
-            for piece in stream.chunks(size) {
-                learned.extend(names.dns_stream(&channel, direction, piece, at(0)));
-            }
-        }
-        let expected = names_asked.map(|name| (address("203.0.113.1"), name, true));
-        assert_eq!(pairs(&learned), expected, "{size}");
-    }
-}
-
-#[test]
-fn what_full_tables_give_up_is_counted() {
-    let mut names = Names::new(&Limits {
-        queries: 2,
-        answers: 2,
-        host_answers: 3,
-        dns_streams: 1,
-        ..Limits::default()
-    });
-    let resolver = channel(1, RESOLVER);
-    for id in 0..3 {
-        sent(&mut names, &resolver, &query(id, "example.org", A));
-    }
-    assert_eq!(names.take_lost(), [(Lost::QueriesFull, 1)]);
-    let records: Vec<_> = (1..=4)
-        .map(|last| address_record("example.org", &format!("203.0.113.{last}")))
-        .collect();
-    assert!(
-        !received(&mut names, &resolver, &answer(0, "example.org", A, &[]))
-            .iter()
-            .any(|learned| learned.is_proven)
-    );
-    received(
-        &mut names,
-        &resolver,
-        &answer(2, "example.org", A, &records),
-    );
-    let lost = [(Lost::AnswersFull, 2), (Lost::HostAnswersFull, 1)];
-    assert_eq!(names.take_lost(), lost);
-    for (asker, seconds) in [(1, 0), (2, 0), (3, 3_600)] {
-        let channel = channel(asker, RESOLVER);
-        names.dns_stream(&channel, Direction::Sent, &[0], at(seconds));
-    }
-    names.forget_socket(1_003, at(3_600));
-    assert_eq!(names.take_lost(), [(Lost::DnsStreamDropped, 3)]);
-}
-
-#[test]
-fn an_address_of_many_names_keeps_the_newest() {
-    let mut names = Names::default();
-    let channel = channel(1, RESOLVER);
-    for id in 0..100 {
-        let name = format!("n{id}.example");
-        sent(&mut names, &channel, &query(id, &name, A));
-        let message = answer(id, &name, A, &[address_record(&name, "203.0.113.1")]);
-        received(&mut names, &channel, &message);
-    }
-    assert_eq!(name_of(&names, 1, "203.0.113.1").unwrap().0, "n99.example");
-    assert!(matches!(
-        names.take_lost()[..],
-        [(Lost::SharedAddressFull, 1..)]
-    ));
-}
-
 proptest! {
     #[test]
     fn no_bytes_bring_the_reader_down(
@@ -407,20 +177,6 @@ proptest! {
         for direction in [Direction::Sent, Direction::Received] {
             names.dns_message(&channel, direction, &message, at(0));
             names.dns_stream(&channel, direction, &message, at(0));
-        }
-    }
-
-    #[test]
-    fn a_changed_byte_proves_no_other_name(position in 0usize..60, value: u8) {
-        let mut names = Names::default();
-        let channel = channel(1, RESOLVER);
-        sent(&mut names, &channel, &query(7, "example.org", A));
-        let mut message = answer(7, "example.org", A, &[address_record("example.org", "203.0.113.1")]);
-        if let Some(byte) = message.get_mut(position) {
-            *byte = value;
-        }
-        for learned in received(&mut names, &channel, &message) {
-            prop_assert!(!learned.is_proven || learned.name.as_str() == "example.org");
         }
     }
 }

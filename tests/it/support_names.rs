@@ -7,8 +7,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use egress_baseline::{
-    model::Timestamp,
-    names::{Asker, Channel},
+    model::{NameSource, Timestamp},
+    names::{Asker, Channel, Direction, Learned, Names, Opening},
 };
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, Side,
@@ -38,6 +38,35 @@ pub(crate) fn channel(asker: u64, server: &str) -> Channel {
 
 pub(crate) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
+}
+
+/// Where questions go.
+pub(crate) const RESOLVER: &str = "192.0.2.53:53";
+
+/// A message that the socket's holder sends: it teaches nothing.
+pub(crate) fn sent(names: &mut Names, channel: &Channel, message: &[u8]) {
+    let learned = names.dns_message(channel, Direction::Sent, message, at(0));
+    assert_eq!(learned, []);
+}
+
+/// What a message teaches that the socket's holder is given.
+pub(crate) fn received(names: &mut Names, channel: &Channel, message: &[u8]) -> Vec<Learned> {
+    names.dns_message(channel, Direction::Received, message, at(0))
+}
+
+/// Address, name, and whether that is proven.
+pub(crate) fn pairs(learned: &[Learned]) -> Vec<(IpAddr, &str, bool)> {
+    learned
+        .iter()
+        .map(|learned| (learned.address, learned.name.as_str(), learned.is_proven))
+        .collect()
+}
+
+/// What an address is called for an asker; of what tests say, only a printer names itself.
+pub(crate) fn name_of(names: &Names, asker: u64, text: &str) -> Option<(String, NameSource)> {
+    let known = names.name_of(Asker(asker), address(text), at(0))?;
+    assert_eq!(known.is_proven, known.name.text != "printer.local");
+    Some((known.name.text, known.name.source))
 }
 
 /// A name as DNS writes it.
@@ -162,6 +191,9 @@ pub(crate) fn quic_hello(name: &str) -> Vec<u8> {
     bytes
 }
 
+/// The identifier that a client of QUIC chooses.
+pub(crate) const IDENTIFIER: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8];
+
 /// A CRYPTO frame.
 pub(crate) fn crypto(offset: usize, bytes: &[u8]) -> Vec<u8> {
     let two_bytes = |number: usize| (0x4000 | u16::try_from(number).unwrap()).to_be_bytes();
@@ -217,4 +249,9 @@ pub(crate) fn initial(
         .encrypt_in_place(&sample, first, number)
         .unwrap();
     packet
+}
+
+/// The server name in an opening.
+pub(crate) fn server_name(opening: Option<&Opening>) -> Option<String> {
+    opening?.server_name().map(ToString::to_string)
 }

@@ -53,6 +53,7 @@ struct record_types {
 	struct datagram_key datagram_key;
 	struct datagram_count datagram_count;
 	struct module_record module;
+	struct payload_record payload;
 	struct connection connection;
 	struct known_process known_process;
 	struct open_record open;
@@ -69,5 +70,6 @@ struct record_types {
 	enum connection_flags connection_flags;
 	enum conversation_opener conversation_opener;
 	enum loss_cause loss_cause;
+	enum payload_what payload_what;
 };
 const volatile struct record_types *record_types __attribute__((unused)) = NULL;

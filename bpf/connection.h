@@ -129,6 +129,8 @@ static __always_inline void report_connect(__u64 socket, struct socket_owner *ow
 {
 	struct connection connection = {};
 
+	if (remote->port == PORT_DNS)
+		note_asker(socket, access);
 	if (stays_here(remote, owner->network_namespace))
 		return;
 	connection.started_boot_ns = bpf_ktime_get_boot_ns();
@@ -261,6 +263,8 @@ static __always_inline void report_connect_done(struct sock *sk, const struct en
 	struct socket_owner owner = {};
 	__u64 socket = socket_id(sk);
 
+	if (remote->port == PORT_DNS)
+		note_asker(socket, ACCESS_KPROBE);
 	if (is_unwanted_loopback(remote))
 		return;
 	socket_owner_from_sock(&owner, sk, ACCESS_TRAMPOLINE);

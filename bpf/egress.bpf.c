@@ -30,8 +30,10 @@
 #include "cgroup_path.h"
 #include "process.h"
 #include "local.h"
+#include "asker.h"
 #include "connection.h"
 #include "conversation.h"
+#include "names.h"
 #include "inventory.h"
 #include "carried.h"
 #include "datagram.h"
@@ -43,6 +45,7 @@
 #include "hooks/module.h"
 #include "hooks/trampoline.h"
 #include "hooks/cgroup.h"
+#include "hooks/names.h"
 #include "hooks/tracepoint.h"
 #include "hooks/iterator.h"
 

@@ -31,6 +31,7 @@ enum event_kind {
 	EVENT_CONNECT,
 	EVENT_CONNECTION_END,
 	EVENT_MODULE,
+	EVENT_PAYLOAD,
 };
 
 /* One process image: pids are reused, and one process execs several programs. */
@@ -189,6 +190,45 @@ struct module_record {
 	__u8 name[MODULE_NAME_LENGTH];
 };
 
+/* What a payload may carry a name in. */
+enum payload_what {
+	PAYLOAD_UNSET,
+	/* A message of DNS, multicast DNS or LLMNR. */
+	PAYLOAD_DNS,
+	/* A piece of a connection that DNS is spoken over. */
+	PAYLOAD_DNS_STREAM,
+	/* A piece of what a TCP connection opens with. */
+	PAYLOAD_OPENING,
+	/* A first packet of QUIC. */
+	PAYLOAD_QUIC,
+};
+
+/* Room for payload: that of most queries and answers, that of a packet of Ethernet, and that of
+ * what was put together from several. Powers of two, see emit_sized(). */
+#define PAYLOAD_SMALL 512
+#define PAYLOAD_MEDIUM 2048
+#define PAYLOAD_LARGE 4096
+
+/* A packet that may carry a name. `length` bytes of payload follow, and then nothing that means
+ * anything. */
+struct payload_record {
+	__u32 kind;
+	__u32 length;
+	__u64 at_boot_ns;
+	/* Number of the socket: unique while it lives. */
+	__u64 socket;
+	/* Who asked through the socket last; zero if nobody knows. */
+	struct process_key process;
+	struct endpoint remote;
+	/* Of the packet: more than `length` if the rest of it was left out. */
+	__u32 whole_length;
+	/* Of a stream: number of the first byte. */
+	__u32 sequence;
+	__u16 local_port;
+	__u8 what;
+	__u8 is_received;
+};
+
 /* A connection that is being followed: the value of the `connections` map. */
 struct connection {
 	__u64 started_boot_ns;
@@ -292,6 +332,8 @@ enum loss_cause {
 	LOSS_RETURN_PROBE_MISSED,
 	/* A destination that is only in the payload, which could not be read. */
 	LOSS_PAYLOAD_UNREADABLE,
+	/* A packet that may have carried a name. */
+	LOSS_NAMES_RING_FULL,
 	LOSS_CAUSES,
 };
 
@@ -311,3 +353,4 @@ _Static_assert(sizeof(struct conversation) == 28, "padding in struct conversatio
 _Static_assert(sizeof(struct connection) == 104, "padding in struct connection");
 _Static_assert(sizeof(struct open_record) == 120, "padding in struct open_record");
 _Static_assert(sizeof(struct carried_record) == 40, "padding in struct carried_record");
+_Static_assert(sizeof(struct payload_record) == 72, "padding in struct payload_record");

@@ -80,6 +80,8 @@ pub struct ObserveConfig {
     pub backend: Option<BackendChoice>,
     /// Whether flows that stay on the host are recorded.
     pub include_loopback: Option<bool>,
+    /// Learn what destinations are called.
+    pub names: Option<bool>,
     /// Whether command lines are stored unredacted.
     pub full_command_lines: Option<bool>,
     /// How often flows are written.

@@ -7,7 +7,6 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsRawFd, OwnedFd},
     path::Path,
-    sync::Mutex,
 };
 
 use libbpf_rs::{
@@ -19,15 +18,17 @@ use libbpf_rs::{
 
 use super::{
     Backend, CaptureError, Settings,
-    backend::{CONNECTIONS, Hook, NO_RESULTS, Need, OPEN_SOCKETS, TRACEPOINT, blind_spot},
-    error::NO_TABLE,
+    backend::{
+        CONNECTIONS, Hook, NAMES, NO_NAMES, NO_RESULTS, Need, OPEN_SOCKETS, OPENINGS, TRACEPOINT,
+        blind_spot,
+    },
+    complaint::{attach_failure, hear, last_complaint, load_failure, reason},
     hooker::Hooker,
     limits,
     open::Iterators,
     programs::program_named,
     requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
-    surroundings,
 };
 use crate::model::{BackendFailure, BlindSpot};
 
@@ -48,40 +49,6 @@ pub(super) struct Attached {
     _cgroup: Option<OwnedFd>,
 }
 
-/// What libbpf had to say since the last look: it knows more than the errno that it returns.
-static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-fn hear(_level: PrintLevel, text: String) {
-    if let Ok(mut complaints) = COMPLAINTS.lock() {
-        complaints.push(text.trim_end().to_owned());
-    }
-}
-
-fn last_complaint() -> Option<String> {
-    let complaints = std::mem::take(&mut *COMPLAINTS.lock().ok()?);
-    if let Some(verdict) = complaints.iter().find_map(|text| verifiers_verdict(text)) {
-        return Some(verdict);
-    }
-    // What follows only says that nothing could be loaded.
-    let is_about_table = |text: &&String| text.contains(NO_TABLE);
-    let last = complaints
-        .iter()
-        .find(is_about_table)
-        .or_else(|| complaints.iter().rev().find(|text| text.contains("failed")))?;
-    Some(last.trim_start_matches("libbpf: ").to_owned())
-}
-
-/// The program and the last thing that the kernel's verifier said of it, which is why it refused.
-fn verifiers_verdict(complaint: &str) -> Option<String> {
-    let (head, log) = complaint.split_once("-- BEGIN PROG LOAD LOG --")?;
-    let program = head.split('\'').nth(1)?;
-    let verdict = log
-        .lines()
-        .filter(|line| !line.starts_with("processed ") && !line.starts_with("-- END"))
-        .rfind(|line| !line.trim().is_empty())?;
-    Some(format!("program `{program}`: {}", verdict.trim()))
-}
-
 /// Loads and attaches the backend that is asked for, or the first that works.
 pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
     requirements::check()?;
@@ -91,22 +58,7 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
         if settings.backend.is_some_and(|wanted| wanted != backend) {
             continue;
         }
-        let attempt = turn_on(backend, settings, backend.trampolines()).or_else(|reason| {
-            // A kernel without trampolines refuses these, and with one of them the whole object.
-            if backend.trampolines().is_empty() {
-                return Err(reason);
-            }
-            let mut attached = turn_on(backend, settings, backend.instead_of_trampolines())?;
-            failures.push(BackendFailure {
-                backend: format!("{} with trampolines", backend.name()),
-                reason,
-            });
-            attached
-                .blind_spots
-                .push(blind_spot(NO_RESULTS.0, NO_RESULTS.1));
-            Ok(attached)
-        });
-        match attempt {
+        match turn_on_best(backend, settings, &mut failures) {
             Ok(attached) => {
                 return Ok(Attached {
                     failures,
@@ -124,13 +76,70 @@ pub(super) fn start(settings: &Settings) -> Result<Attached, CaptureError> {
     Err(CaptureError::NoBackend(failures))
 }
 
+/// Turns a backend on with as much as the kernel allows.
+fn turn_on_best(
+    backend: Backend,
+    settings: &Settings,
+    failures: &mut Vec<BackendFailure>,
+) -> Result<Attached, String> {
+    match turn_on_named(backend, settings, backend.trampolines(), failures) {
+        // A kernel without trampolines refuses these, and with one of them the whole object.
+        Err(reason) if !backend.trampolines().is_empty() => {
+            let instead = backend.instead_of_trampolines();
+            let mut attached = turn_on_named(backend, settings, instead, failures)?;
+            failures.push(BackendFailure {
+                backend: format!("{} with trampolines", backend.name()),
+                reason,
+            });
+            attached
+                .blind_spots
+                .push(blind_spot(NO_RESULTS.0, NO_RESULTS.1));
+            Ok(attached)
+        }
+        other => other,
+    }
+}
+
+/// Turns a backend on with what reads names, or without it where the kernel refuses just that.
+fn turn_on_named(
+    backend: Backend,
+    settings: &Settings,
+    further_hooks: &[Hook],
+    failures: &mut Vec<BackendFailure>,
+) -> Result<Attached, String> {
+    match turn_on(backend, settings, further_hooks) {
+        Err(reason) if settings.names && is_about_names(&reason) => {
+            let without = Settings {
+                names: false,
+                ..*settings
+            };
+            let attached = turn_on(backend, &without, further_hooks)?;
+            failures.push(BackendFailure {
+                backend: format!("{} with names", backend.name()),
+                reason,
+            });
+            Ok(attached)
+        }
+        other => other,
+    }
+}
+
+/// Whether a backend could not be turned on because of what reads names.
+fn is_about_names(reason: &str) -> bool {
+    NAMES
+        .iter()
+        .map(|hook| hook.program)
+        .chain([OPENINGS])
+        .any(|name| reason.contains(name))
+}
+
 fn turn_on(
     backend: Backend,
     settings: &Settings,
     further_hooks: &[Hook],
 ) -> Result<Attached, String> {
     let cgroup = match backend {
-        Backend::Kprobe | Backend::Fexit => None,
+        Backend::Kprobe | Backend::Fexit => open_cgroup_root().ok(),
         Backend::Cgroup => Some(open_cgroup_root()?),
     };
     // libbpf-rs wants the object to stay in its place while anything borrows from it, which is as
@@ -144,6 +153,16 @@ fn turn_on(
     let mut blind_spots = backend.blind_spots();
     let mut hooks = available(&backend.hooks(), &mut blind_spots);
     hooks.extend_from_slice(further_hooks);
+    if settings.names {
+        hooks.extend_from_slice(&NAMES);
+    } else {
+        blind_spots.push(blind_spot(NO_NAMES.0, NO_NAMES.1));
+        // A kernel that lacks this sort of table would refuse the whole object.
+        open.maps
+            .openings
+            .set_autocreate(false)
+            .map_err(|error| reason("leave a table out", &error))?;
+    }
     for mut program in open.open_object_mut().progs_mut() {
         let is_wanted = hooks
             .iter()
@@ -306,50 +325,6 @@ fn is_cgroup_program(program: &ProgramMut<'_>) -> bool {
     )
 }
 
-fn load_failure(backend: Backend, error: &libbpf_rs::Error) -> String {
-    let complaint = last_complaint();
-    let is_verdict = complaint
-        .as_ref()
-        .is_some_and(|text| text.starts_with("program `"));
-    // Without a verdict of the verifier it is the kernel that will have none of them.
-    if error.kind() == libbpf_rs::ErrorKind::PermissionDenied && !is_verdict {
-        if surroundings::inner_namespaces().contains(&"user") {
-            return "capabilities of a user namespace do not load BPF programs".to_owned();
-        }
-        if backend == Backend::Fexit {
-            return "this kernel refuses trampolines (fentry, fexit)".to_owned();
-        }
-    }
-    reason_with("load the BPF programs", error, complaint)
-}
-
-fn attach_failure(hook: &Hook, error: &libbpf_rs::Error) -> String {
-    // Backend `fexit` has some as well.
-    let is_probe = hook.program.contains("probe_");
-    if is_probe && !requirements::has_kprobes() {
-        drop(last_complaint());
-        return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS is off)".to_owned();
-    }
-    if is_probe && requirements::is_paranoid_about_probes() {
-        drop(last_complaint());
-        return "this kernel lets only CAP_SYS_ADMIN attach kprobes \
-                (kernel.perf_event_paranoid is above 2)"
-            .to_owned();
-    }
-    reason(&format!("attach `{}`", hook.program), error)
-}
-
-fn reason(what: &str, error: &libbpf_rs::Error) -> String {
-    reason_with(what, error, last_complaint())
-}
-
-fn reason_with(what: &str, error: &libbpf_rs::Error, complaint: Option<String>) -> String {
-    match complaint {
-        Some(complaint) => format!("{what}: {error:#} ({complaint})"),
-        None => format!("{what}: {error:#}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, mem::MaybeUninit};
@@ -359,7 +334,7 @@ mod tests {
         skel::{OpenSkel, SkelBuilder},
     };
 
-    use super::{Backend, CONNECTIONS, EgressSkelBuilder, OPEN_SOCKETS};
+    use super::{Backend, CONNECTIONS, EgressSkelBuilder, NAMES, OPEN_SOCKETS, is_about_names};
 
     #[test]
     fn every_program_belongs_to_a_backend_and_every_hook_has_a_program() {
@@ -380,10 +355,27 @@ mod tests {
                 ]
                 .concat()
             })
+            .chain(NAMES)
             .map(|hook| hook.program)
             .chain([OPEN_SOCKETS, CONNECTIONS])
             .map(str::to_owned)
             .collect();
         assert_eq!(programs, hooks);
+    }
+
+    #[test]
+    fn only_what_reads_names_is_left_out_for_its_own_failure() {
+        for reason in [
+            "load the BPF programs: Invalid argument (program `names_egress`: R1 is no socket)",
+            "load the BPF programs: Invalid argument (map 'openings': failed to create)",
+        ] {
+            assert!(is_about_names(reason), "{reason}");
+        }
+        for reason in [
+            "load the BPF programs: Invalid argument (program `cgroup_skb_egress`: no)",
+            "cgroup v2 is not mounted (`mount -t cgroup2 none /sys/fs/cgroup`)",
+        ] {
+            assert!(!is_about_names(reason), "{reason}");
+        }
     }
 }

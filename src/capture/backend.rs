@@ -173,6 +173,22 @@ const CGROUP: [Hook; 9] = [
     FRAME_TRACEPOINT,
 ];
 
+/// What destinations are called, with every backend: programs on the root of cgroup v2.
+pub(super) const NAMES: [Hook; 2] = [
+    optional("names_egress", NO_NAMES.0, NO_NAMES.1),
+    optional("names_ingress", NO_NAMES.0, NO_NAMES.1),
+];
+
+/// What is lost without them, for want of cgroup v2 or by choice.
+pub(super) const NO_NAMES: (&str, &str) = (
+    "names",
+    "destinations have no names, only addresses: packets that carry names are not read (`names = \
+     false`, or cgroup v2 is not mounted, or this kernel refuses what reads them)",
+);
+
+/// The table that is there for names alone.
+pub(super) const OPENINGS: &str = "openings";
+
 /// Runs over the files of all tasks.
 pub(super) const OPEN_SOCKETS: &str = "iterator_task_file";
 
@@ -310,6 +326,7 @@ impl Backend {
             (!self.trampolines().is_empty()).then(|| blind_spot(NO_RESULTS.0, NO_RESULTS.1));
         let mut hooks = self.hooks();
         hooks.extend_from_slice(self.instead_of_trampolines());
+        hooks.extend_from_slice(&NAMES);
         let kinds = hooks.iter().filter_map(|hook| match hook.need {
             Need::All | Need::Nothing => None,
             Need::OneKind(code, text) | Need::Module(_, (code, text)) => {

@@ -71,6 +71,7 @@ pub(super) fn set(open: &mut OpenEgressSkel<'_>, limits: &Limits) -> Result<(), 
     maps.conversations.set_max_entries(conversations)?;
     maps.served_ports.set_max_entries(ports_of(conversations))?;
     maps.old_ports.set_max_entries(ports_of(conversations))?;
+    maps.askers.set_max_entries(askers_of(conversations))?;
     maps.known_processes.set_max_entries(known_processes)?;
     maps.known_cgroups.set_max_entries(known_cgroups)?;
     maps.own_addresses.set_max_entries(own_addresses)?;
@@ -81,6 +82,12 @@ pub(super) fn set(open: &mut OpenEgressSkel<'_>, limits: &Limits) -> Result<(), 
 /// Local ports that are told apart: a port has conversations with several, as a rule with many.
 fn ports_of(conversations: u32) -> u32 {
     (conversations / 4).max(1)
+}
+
+/// Sockets of which it is known who asks for names through them: each has a conversation with its
+/// resolver. Each CPU sets some entries of such a table aside, so it must not be too small.
+fn askers_of(conversations: u32) -> u32 {
+    (conversations / 4).max(256)
 }
 
 /// Bytes that the kernel sets aside for all tables once they are loaded.

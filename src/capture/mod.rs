@@ -10,6 +10,7 @@
 mod attach;
 mod backend;
 mod clock;
+mod complaint;
 mod conversations;
 mod decode;
 mod drain;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub backend: Option<Backend>,
     /// Report flows that stay on this host as well.
     pub include_loopback: bool,
+    /// Report packets that may carry names.
+    pub names: bool,
     /// Bounds.
     pub limits: Limits,
 }

@@ -79,6 +79,28 @@ pub fn module_record() -> Vec<u8> {
     bytes_of(&record)
 }
 
+/// The record of a packet that may carry a name: of that process's socket, going out or coming in, with
+/// the number of what it is, and its payload.
+pub fn payload_record(pid: u32, socket: u64, what: u8, is_received: bool, bytes: &[u8]) -> Vec<u8> {
+    let Connected { remote, .. } = connect(pid, socket, [192, 0, 2, 53], 53);
+    let length = u32::try_from(bytes.len()).unwrap_or_default();
+    let mut record = bytes_of(&types::payload_record {
+        kind: types::event_kind::EVENT_PAYLOAD.0,
+        length,
+        at_boot_ns: 100_000_000_000,
+        socket,
+        process: process_key(pid),
+        remote,
+        whole_length: length,
+        local_port: 40_000,
+        what,
+        is_received: u8::from(is_received),
+        ..Default::default()
+    });
+    record.extend_from_slice(bytes);
+    record
+}
+
 /// The iterator's record of a connection of that process that was open before.
 pub fn open_record(pid: u32, socket: u64, address: [u8; 4], port: u16) -> Vec<u8> {
     bytes_of(&types::open_record {
@@ -191,14 +213,14 @@ fn connect(pid: u32, socket: u64, address: [u8; 4], port: u16) -> types::connect
 mod tests {
     use super::{
         carried_record, cgroup_record, connect_record, connection_end_record, connection_entry,
-        datagram_entry, module_record, open_record, process_record,
+        datagram_entry, module_record, open_record, payload_record, process_record,
     };
     use crate::{
         capture::{
             carried_bytes, connection, datagram_entry as decode_datagrams, decode, module,
             open_sockets, unannounced,
         },
-        model::KernelEvent,
+        model::{KernelEvent, PayloadKind},
     };
 
     const ADDRESS: [u8; 4] = [192, 0, 2, 1];
@@ -257,5 +279,23 @@ mod tests {
         assert_eq!(carried.id, open.connect.id);
         let announced = connection_entry(7, 9, ADDRESS, 443);
         assert_eq!(unannounced(&9_u64.to_ne_bytes(), &announced), None);
+    }
+
+    #[test]
+    fn samples_of_packets_with_names_are_taken_and_what_is_missing_of_them_is_told() {
+        let record = payload_record(7, 9, 1, true, b"a message");
+        let Some(KernelEvent::Payload(payload)) = decode(&record) else {
+            panic!("no payload");
+        };
+        assert_eq!(payload.kind, PayloadKind::Dns);
+        assert_eq!(payload.bytes, b"a message");
+        assert_eq!((payload.process.pid, payload.socket), (7, 9));
+        assert!(payload.is_received && !payload.is_cut);
+        // What the ring gave more room for than there are bytes.
+        let padded = [record.as_slice(), &[0xff; 100]].concat();
+        assert_eq!(decode(&padded), Some(KernelEvent::Payload(payload)));
+        // Fewer bytes than it says, and a packet of no kind.
+        assert_eq!(decode(&record[..record.len() - 1]), None);
+        assert_eq!(decode(&payload_record(7, 9, 9, true, b"a message")), None);
     }
 }

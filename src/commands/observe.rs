@@ -112,6 +112,7 @@ pub(super) fn plan(
         capture: Settings {
             backend: wanted.and_then(hooks_of),
             include_loopback,
+            names: config.observe.names.unwrap_or(true),
             limits: limits(&config.limits),
         },
         scope: Scope {

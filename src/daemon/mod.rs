@@ -231,6 +231,7 @@ fn settings(plan: &Plan, attached: &Attached) -> serde_json::Value {
     let limits = &plan.capture.limits;
     serde_json::json!({
         "include_loopback": plan.scope.include_loopback,
+        "names": plan.capture.names,
         "full_command_lines": plan.scope.full_command_lines,
         "flush_every_ns": u64::try_from(plan.flush_every.as_nanos()).unwrap_or(u64::MAX),
         "ring_bytes": limits.ring_bytes,

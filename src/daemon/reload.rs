@@ -56,6 +56,7 @@ fn needs_restart(plan: &Plan, new: &Plan) -> Vec<&'static str> {
             "observe.include_loopback",
             plan.scope.include_loopback != new.scope.include_loopback,
         ),
+        ("observe.names", plan.capture.names != new.capture.names),
         (
             "observe.full_command_lines",
             plan.scope.full_command_lines != new.scope.full_command_lines,

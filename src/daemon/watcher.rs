@@ -202,7 +202,8 @@ impl Watcher {
                 | KernelEvent::ConnectionEnd(_)
                 | KernelEvent::OpenConnection(_)
                 | KernelEvent::Carried(_)
-                | KernelEvent::Datagrams(_) => ProcessFacts::default(),
+                | KernelEvent::Datagrams(_)
+                | KernelEvent::Payload(_) => ProcessFacts::default(),
             };
             self.pipeline.take(event, clock, facts);
         }

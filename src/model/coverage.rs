@@ -134,6 +134,10 @@ pub enum LossCause {
     /// A frame or packet that brings its own header could not be read: it is recorded without the
     /// destination in it.
     PayloadUnreadable,
+    /// A packet that may have carried a name did not fit into the ring buffer.
+    NamesRingFull,
+    /// What a destination is called was not learned, for want of room or because it could not be read.
+    NamesUnread,
     /// The table of contacts in user space was full.
     ContactsFull,
     /// The store could not be written and memory for what waited was used up.
@@ -144,7 +148,7 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
@@ -161,6 +165,8 @@ impl LossCause {
         Self::HookSkipped,
         Self::HookLate,
         Self::PayloadUnreadable,
+        Self::NamesRingFull,
+        Self::NamesUnread,
         Self::ContactsFull,
         Self::StoreFailed,
         Self::LineSkipped,
@@ -185,6 +191,8 @@ impl LossCause {
             Self::HookSkipped => "hook_skipped",
             Self::HookLate => "hook_late",
             Self::PayloadUnreadable => "payload_unreadable",
+            Self::NamesRingFull => "names_ring_full",
+            Self::NamesUnread => "names_unread",
             Self::ContactsFull => "contacts_full",
             Self::StoreFailed => "store_failed",
             Self::LineSkipped => "line_skipped",
@@ -212,6 +220,8 @@ impl LossCause {
             Self::PayloadUnreadable => {
                 "frames and packets recorded without the destination in them"
             }
+            Self::NamesRingFull => "packets with names that did not fit into the ring buffer",
+            Self::NamesUnread => "names that could not be read or had no room",
             Self::ContactsFull => "attempts to contacts that did not fit into memory",
             Self::StoreFailed => "attempts that could not be written to the database",
             Self::LineSkipped => "lines of an import that were skipped",

@@ -27,6 +27,8 @@ pub enum KernelEvent {
     Carried(Carried),
     /// Datagrams, raw packets or frames that were counted in the kernel.
     Datagrams(DatagramCount),
+    /// A packet that may carry a name.
+    Payload(Payload),
 }
 
 /// Facts of a process image that are true or not.
@@ -235,4 +237,43 @@ pub struct DatagramCount {
     pub first_boot_ns: u64,
     /// Last: nanoseconds since boot.
     pub last_boot_ns: u64,
+}
+
+/// What a payload may carry a name in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayloadKind {
+    /// A message of DNS, multicast DNS or LLMNR.
+    Dns,
+    /// A piece of a connection that DNS is spoken over.
+    DnsStream,
+    /// A piece of what a TCP connection opens with.
+    Opening,
+    /// A first packet of QUIC.
+    Quic,
+}
+
+/// A packet that may carry a name, as it went over the network: hostile until it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// What it may be.
+    pub kind: PayloadKind,
+    /// When: nanoseconds since boot.
+    pub at_boot_ns: u64,
+    /// Number of the socket; may be used again after its end.
+    pub socket: u64,
+    /// Who asked through the socket last; pid 0 where nobody knows.
+    pub process: ProcessKey,
+    /// Where it went, or came from.
+    pub remote: Endpoint,
+    /// The socket's own port.
+    pub local_port: u16,
+    /// Whether it came in.
+    pub is_received: bool,
+    /// Whether there is more of the packet than was handed out.
+    pub is_cut: bool,
+    /// Of a stream: number of its first byte.
+    pub sequence: u32,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }

@@ -26,7 +26,7 @@ pub use coverage::{
 pub use destination::{Destination, Name, NameSource, Protocol};
 pub use event::{
     Carried, CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
-    KernelEvent, OpenConnection, ProcessImage, Sender,
+    KernelEvent, OpenConnection, Payload, PayloadKind, ProcessImage, Sender,
 };
 pub use flow::{Flow, Outcome};
 pub use identity::{IdentityRecord, RawIdentity};

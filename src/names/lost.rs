@@ -47,6 +47,23 @@ impl Lost {
         Self::OpeningUnreadable,
         Self::OpeningForgotten,
     ];
+
+    /// Whether a destination may go without its name because of it.
+    pub fn is_missing_name(self) -> bool {
+        match self {
+            Self::NameUnusable | Self::OpeningForgotten => false,
+            Self::QueriesFull
+            | Self::AnswersFull
+            | Self::HostAnswersFull
+            | Self::SharedAddressFull
+            | Self::MessageUnreadable
+            | Self::DnsStreamDropped
+            | Self::OpeningsFull
+            | Self::OpeningUnfinished
+            | Self::OpeningTooLong
+            | Self::OpeningUnreadable => true,
+        }
+    }
 }
 
 /// How often each of them happened.

@@ -1,12 +1,14 @@
 //! Connects and what became of each.
 
 use super::{
+    naming::NameNumber,
     open::{Bytes, Open, Stage, Told},
     sockets::Sockets,
     sums::{Part, SourcePort},
 };
 use crate::model::{
-    BootClock, Carried, Connect, ConnectionEnd, OpenConnection, Outcome, Ticket, Timestamp,
+    BootClock, Carried, Connect, ConnectionEnd, Endpoint, OpenConnection, Outcome, Sender, Ticket,
+    Timestamp,
 };
 
 /// Connections that are not over, by socket.
@@ -44,8 +46,14 @@ impl Connections {
 
     /// A connect begins. What is told is about one whose end will not be, or about an earlier one of the
     /// same socket whose end never was.
-    pub(super) fn begin(&mut self, connect: Connect, clock: BootClock) -> Told {
+    pub(super) fn begin(
+        &mut self,
+        connect: Connect,
+        name: Option<NameNumber>,
+        clock: BootClock,
+    ) -> Told {
         let mut open = Open::of(connect, clock);
+        open.name = name;
         let at = open.at;
         if !open.connect.is_followed {
             return open.resolve(Outcome::Unknown, at);
@@ -55,6 +63,22 @@ impl Connections {
         earlier.map_or_else(Told::default, |mut earlier| {
             earlier.tell_by(clock);
             earlier.resolve(Outcome::Unknown, at)
+        })
+    }
+
+    /// A connection says what it is called. What is in the store keeps the name that it has, and so do
+    /// the bytes that follow.
+    pub(super) fn call(
+        &mut self,
+        socket: u64,
+        name: NameNumber,
+        clock: BootClock,
+    ) -> Option<(Sender, Endpoint)> {
+        self.open.change(socket, clock, |open| {
+            if open.stage != Stage::Told {
+                open.name = Some(name);
+            }
+            (open.connect.sender, open.connect.remote)
         })
     }
 
@@ -96,7 +120,14 @@ impl Connections {
     }
 
     /// The kernel tells how a connection ended, or how it stands.
-    pub(super) fn tell(&mut self, end: &ConnectionEnd, is_own: bool, clock: BootClock) -> Told {
+    /// `name` is asked for where the connect itself was not heard of.
+    pub(super) fn tell(
+        &mut self,
+        end: &ConnectionEnd,
+        is_own: bool,
+        name: impl FnOnce() -> Option<NameNumber>,
+        clock: BootClock,
+    ) -> Told {
         let id = end.connect.id;
         let known = self.open.take(id.socket, clock);
         let (mut open, newer) = match known {
@@ -104,6 +135,7 @@ impl Connections {
             // News of a connect that was lost, or that another has followed on the same socket.
             other if end.is_over => {
                 let mut open = Open::of(end.connect.clone(), clock);
+                open.name = name();
                 if open.connect.was_open {
                     // What of it was carried before it could be seen is not known.
                     open.hear_of(end.bytes_out, end.bytes_in);

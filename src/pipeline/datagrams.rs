@@ -20,6 +20,7 @@ pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
         remote: count.remote,
         outcome,
         errno: (count.errno != 0).then_some(count.errno),
+        name: None,
         totals: Totals {
             attempts: count.sent,
             bytes_out: Some(count.bytes),
@@ -113,6 +114,7 @@ impl Unanswered {
                     remote: *remote,
                     outcome: Outcome::Failed,
                     errno: None,
+                    name: None,
                     totals: Totals {
                         attempts,
                         // The time of day may have been set back between the two.

@@ -7,7 +7,9 @@
 mod connections;
 mod datagrams;
 mod makers;
+mod naming;
 mod open;
+mod scope;
 mod sockets;
 mod sums;
 
@@ -22,33 +24,16 @@ use foldhash::fast::RandomState;
 use connections::Connections;
 use datagrams::Unanswered;
 use makers::Makers;
+use naming::{NameNumber, Naming};
 use open::Told;
 use sums::{Part, Sums, Totals};
 
+pub use scope::{ProcessFacts, Scope};
+
 use crate::model::{
-    Batch, BootClock, Connect, Endpoint, FlowRecord, KernelEvent, Loss, LossCause, Outcome,
-    ProcessKey, Ticket, Timestamp,
+    Batch, BootClock, Connect, Endpoint, FlowRecord, KernelEvent, Loss, LossCause, Payload,
+    ProcessKey, Sender, Ticket, Timestamp,
 };
-
-/// What does not change while a host is observed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// Name of the host.
-    pub host: String,
-    /// Its boot.
-    pub boot_id: Option<String>,
-    /// Store command lines as they are, secrets included.
-    pub full_command_lines: bool,
-    /// Keep flows that stay on the host.
-    pub include_loopback: bool,
-}
-
-/// What the file system knows of a process that the kernel's report does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProcessFacts {
-    /// Its executable is not the host's file of that path.
-    pub is_foreign: bool,
-}
 
 /// Contacts that are remembered, so that a new one can be told from an old one; beyond, no more are
 /// called new.
@@ -63,6 +48,7 @@ const STEP: Duration = Duration::from_secs(10);
 pub struct Pipeline {
     scope: Scope,
     makers: Makers,
+    naming: Naming,
     connections: Connections,
     unanswered: Unanswered,
     /// With the bytes that were counted as sent.
@@ -91,6 +77,7 @@ impl Pipeline {
         Self {
             makers: Makers::new(scope.clone()),
             scope,
+            naming: Naming::default(),
             connections: Connections::default(),
             unanswered: Unanswered::default(),
             refusals: Vec::new(),
@@ -126,7 +113,9 @@ impl Pipeline {
             KernelEvent::Cgroup(cgroup) => self.makers.learn_cgroup(cgroup),
             KernelEvent::Connect(connect) => {
                 if !self.is_own(connect.sender.network_namespace, connect.remote.address) {
-                    let told = self.connections.begin(connect, clock);
+                    self.naming.forget_connection(connect.id.socket, clock);
+                    let name = self.name_of(&connect.sender, &connect.remote, clock);
+                    let told = self.connections.begin(connect, name, clock);
                     self.add_told(told);
                 }
             }
@@ -136,7 +125,13 @@ impl Pipeline {
                         end.connect.sender.network_namespace,
                         end.connect.remote.address,
                     );
-                let told = self.connections.tell(&end, is_own, clock);
+                let Connect { sender, remote, .. } = &end.connect;
+                let (naming, makers) = (&mut self.naming, &mut self.makers);
+                let name = || naming.of_contact(sender, remote, makers, clock);
+                let told = self.connections.tell(&end, is_own, name, clock);
+                if end.is_over {
+                    self.naming.forget_connection(end.connect.id.socket, clock);
+                }
                 self.add_told(told);
             }
             KernelEvent::OpenConnection(open) => {
@@ -153,12 +148,23 @@ impl Pipeline {
             KernelEvent::Datagrams(count) => {
                 if !self.is_own(count.sender.network_namespace, count.remote.address) {
                     self.unanswered.take(&count, clock);
-                    self.add_part(datagrams::part_of(&count, clock));
-                    self.refusals.extend(
-                        datagrams::refusal_of(&count, clock).map(|part| (part, count.bytes)),
-                    );
+                    let name = self.name_of(&count.sender, &count.remote, clock);
+                    let called = |part| Part { name, ..part };
+                    self.add_part(datagrams::part_of(&count, clock).map(called));
+                    let refusal = datagrams::refusal_of(&count, clock).map(called);
+                    self.refusals
+                        .extend(refusal.map(|part| (part, count.bytes)));
                 }
             }
+            KernelEvent::Payload(payload) => self.take_payload(&payload, clock),
+        }
+    }
+
+    fn take_payload(&mut self, payload: &Payload, clock: BootClock) {
+        if let Some((socket, name)) = self.naming.take(payload, clock)
+            && let Some((sender, remote)) = self.connections.call(socket, name, clock)
+        {
+            self.naming.note(&sender, &remote, name, &mut self.makers);
         }
     }
 
@@ -237,8 +243,11 @@ impl Pipeline {
     /// Everything since the last flush. `is_last`: nothing more is to come.
     pub fn flush(&mut self, clock: BootClock, is_last: bool) -> Batch {
         for part in self.unanswered.refused(is_last) {
-            self.add_part(Some(part));
+            let name = self.name_of(&part.sender, &part.remote, clock);
+            self.add_part(Some(Part { name, ..part }));
         }
+        let (cause, unread) = self.naming.take_lost();
+        self.lose(cause, unread, None);
         for (refusal, bytes) in std::mem::take(&mut self.refusals) {
             let taken = self.sums.take_sent(&refusal, bytes);
             self.add_part((taken > 0).then_some(Part {
@@ -304,6 +313,16 @@ impl Pipeline {
         (since, now)
     }
 
+    fn name_of(
+        &mut self,
+        sender: &Sender,
+        remote: &Endpoint,
+        clock: BootClock,
+    ) -> Option<NameNumber> {
+        self.naming
+            .of_contact(sender, remote, &mut self.makers, clock)
+    }
+
     fn is_own(&self, network_namespace: u32, address: Option<IpAddr>) -> bool {
         !self.scope.include_loopback
             && address.is_some_and(|address| {
@@ -364,28 +383,14 @@ impl Pipeline {
     fn record(&mut self, part: &Part) -> (FlowRecord, bool) {
         let maker = self.makers.maker_of(&part.sender, part.remote.protocol);
         let socket_cgroup = self.makers.cgroup_path(part.sender.socket_cgroup_id);
+        let name = part.name.and_then(|number| self.naming.name(number));
         let record = FlowRecord {
-            flow: part.flow(socket_cgroup),
+            flow: part.flow(socket_cgroup, name.cloned()),
             process: maker.process,
             identity: maker.identity,
             ticket: None,
             settles: None,
         };
         (record, maker.is_unknown)
-    }
-}
-
-/// The outcome of a connect that is over or was looked at, if it is known.
-fn outcome_of(end: &crate::model::ConnectionEnd) -> Option<(Outcome, Option<i32>)> {
-    if end.is_established {
-        return Some((Outcome::Established, None));
-    }
-    if end.errno != 0 {
-        return Some((Outcome::of_errno(end.errno), Some(end.errno)));
-    }
-    match (end.is_over, end.was_sent) {
-        (true, true) => Some((Outcome::TimedOut, None)),
-        (true, false) => Some((Outcome::Failed, None)),
-        (false, _) => None,
     }
 }

@@ -1,7 +1,7 @@
 //! One connection, and what news of it come to.
 
 use super::{
-    outcome_of,
+    naming::NameNumber,
     sums::{Part, SourcePort, Totals},
 };
 use crate::model::{BootClock, Connect, ConnectionEnd, Outcome, Ticket, Timestamp};
@@ -30,6 +30,7 @@ pub(super) struct Open {
     pub(super) connect: Connect,
     pub(super) at: Timestamp,
     pub(super) stage: Stage,
+    pub(super) name: Option<NameNumber>,
     pub(super) port: SourcePort,
     /// As far as the kernel has told.
     pub(super) carried: Bytes,
@@ -66,6 +67,7 @@ impl Open {
             connect,
             at,
             stage: Stage::New,
+            name: None,
             port: SourcePort::Unknown,
             carried: Bytes::default(),
             told: Bytes::default(),
@@ -79,6 +81,7 @@ impl Open {
             remote: self.connect.remote,
             outcome,
             errno: None,
+            name: self.name,
             totals: Totals {
                 attempts: u64::from(!self.connect.was_open),
                 source_port: self.port,
@@ -188,5 +191,20 @@ impl Open {
             part: Some(part),
             ..Told::default()
         }
+    }
+}
+
+/// The outcome of a connect that is over or was looked at, if it is known.
+fn outcome_of(end: &ConnectionEnd) -> Option<(Outcome, Option<i32>)> {
+    if end.is_established {
+        return Some((Outcome::Established, None));
+    }
+    if end.errno != 0 {
+        return Some((Outcome::of_errno(end.errno), Some(end.errno)));
+    }
+    match (end.is_over, end.was_sent) {
+        (true, true) => Some((Outcome::TimedOut, None)),
+        (true, false) => Some((Outcome::Failed, None)),
+        (false, _) => None,
     }
 }

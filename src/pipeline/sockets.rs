@@ -8,6 +8,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use super::{
+    naming::NameNumber,
     open::{Bytes, Open, Stage},
     sums::SourcePort,
 };
@@ -31,6 +32,7 @@ struct Resting {
     sender: Arc<Sender>,
     remote: Endpoint,
     was_open: bool,
+    name: Option<NameNumber>,
     port: SourcePort,
     day: i32,
     started_boot_ns: u64,
@@ -43,6 +45,7 @@ impl Resting {
             sender,
             remote: open.connect.remote,
             was_open: open.connect.was_open,
+            name: open.name,
             port: open.port,
             // A hundred thousand days before and after 1970 are all that a time can say.
             day: i32::try_from(open.day).unwrap_or_default(),
@@ -67,6 +70,7 @@ impl Resting {
     fn open(&self, socket: u64, clock: BootClock) -> Open {
         Open {
             stage: Stage::Told,
+            name: self.name,
             port: self.port,
             carried: self.told,
             told: self.told,

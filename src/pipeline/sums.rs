@@ -4,7 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use foldhash::fast::RandomState;
 
-use crate::model::{Endpoint, Flow, Outcome, Protocol, Sender, Timestamp};
+use super::naming::NameNumber;
+use crate::model::{Endpoint, Flow, Name, Outcome, Protocol, Sender, Timestamp};
 
 /// Most sums that are kept between two flushes unless told otherwise; what is more is counted as
 /// lost.
@@ -17,6 +18,7 @@ pub(super) struct Part {
     pub(super) remote: Endpoint,
     pub(super) outcome: Outcome,
     pub(super) errno: Option<i32>,
+    pub(super) name: Option<NameNumber>,
     pub(super) totals: Totals,
 }
 
@@ -74,7 +76,7 @@ impl Part {
         }
     }
 
-    pub(super) fn flow(&self, socket_cgroup: Option<String>) -> Flow {
+    pub(super) fn flow(&self, socket_cgroup: Option<String>, name: Option<Name>) -> Flow {
         let totals = &self.totals;
         Flow {
             flow_id: None,
@@ -90,7 +92,7 @@ impl Part {
             address: self.remote.address,
             port: port_of(&self.remote),
             protocol: Protocol(self.remote.protocol),
-            name: None,
+            name,
             outcome: self.outcome,
             errno: self.errno,
             state: None,
@@ -102,7 +104,13 @@ impl Part {
     }
 
     fn key(&self) -> Key {
-        (self.sender, self.remote, self.outcome, self.errno)
+        (
+            self.sender,
+            self.remote,
+            self.outcome,
+            self.errno,
+            self.name,
+        )
     }
 }
 
@@ -138,9 +146,9 @@ fn port_of(remote: &Endpoint) -> Option<u16> {
     Protocol(remote.protocol).has_ports().then_some(remote.port)
 }
 
-type Key = (Sender, Endpoint, Outcome, Option<i32>);
+type Key = (Sender, Endpoint, Outcome, Option<i32>, Option<NameNumber>);
 
-/// Sums by sender, destination and outcome.
+/// Sums by sender, destination, outcome and name.
 #[derive(Debug)]
 pub(super) struct Sums {
     parts: HashMap<Key, Totals, RandomState>,
@@ -183,7 +191,15 @@ impl Sums {
     /// Takes refused attempts from those that are like them and were summed as sent. Returns how many
     /// there were: one that went into a flush before its refusal was known stays as it was written.
     pub(super) fn take_sent(&mut self, refused: &Part, bytes: u64) -> u64 {
-        let counted_as = |outcome: Outcome| (refused.sender, refused.remote, outcome, None::<i32>);
+        let counted_as = |outcome: Outcome| {
+            (
+                refused.sender,
+                refused.remote,
+                outcome,
+                None::<i32>,
+                refused.name,
+            )
+        };
         let key = [Outcome::Sent, Outcome::MaybeReply]
             .map(counted_as)
             .into_iter()
@@ -209,11 +225,12 @@ impl Sums {
         parts.sort_unstable_by_key(|(key, _)| *key);
         parts
             .into_iter()
-            .map(|((sender, remote, outcome, errno), totals)| Part {
+            .map(|((sender, remote, outcome, errno, name), totals)| Part {
                 sender,
                 remote,
                 outcome,
                 errno,
+                name,
                 totals,
             })
             .collect()

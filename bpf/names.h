@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packets that carry names: DNS messages, what a stream opens with, QUIC's first packets. They are
+ * handed to user space as they are; what is hostile is taken apart there.
+ */
+#pragma once
+
+#define PORT_MDNS 5353
+#define PORT_LLMNR 5355
+
+/* A client's first packet of QUIC is never shorter (RFC 9000 section 14.1). */
+#define QUIC_FIRST_DATAGRAM 1200
+#define QUIC_VERSION_1 0x00000001
+#define QUIC_VERSION_2 0x6b3343cf
+
+/* The header of a TLS record, and with it that of a handshake message. */
+#define TLS_RECORD_HEADER 5
+#define TLS_HELLO_HEADER 9
+#define TLS_HANDSHAKE 22
+
+/* A ClientHello may be cut into several records, each with a header of its own. */
+#define TLS_MORE_HEADERS 1024
+
+/* Longest opening that is read, and most of a packet of a stream: a record of TLS and what it is
+ * split into. */
+#define STREAM_CHUNKS 5
+#define STREAM_LENGTH (STREAM_CHUNKS * PAYLOAD_LARGE)
+
+/* Once this much has been acknowledged, a stream is past its opening. */
+#define OPENING_ACKED (64 * 1024)
+
+/* What follows the opening of a stream is not looked at: freed with the socket. */
+struct opening {
+	__u32 next_sequence;
+	/* Bytes that are still to come, 0 before the first. */
+	__u32 missing;
+	__u32 is_done;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct opening);
+} openings SEC(".maps");
+
+/* A packet of a socket, as far as its headers say what it is. */
+struct name_packet {
+	struct endpoint remote;
+	__u16 local_port;
+	__u8 is_received;
+	__u8 is_syn;
+	/* Where the transport header begins, and the payload, and how long that is. */
+	__u32 transport;
+	__u32 offset;
+	__u32 length;
+	__u32 sequence;
+};
+
+static __always_inline bool is_name_port(__u16 port)
+{
+	return port == PORT_DNS || port == PORT_MDNS || port == PORT_LLMNR;
+}
+
+static __always_inline void name_packet_set_ports(struct name_packet *packet, const __be16 *ports)
+{
+	packet->local_port = bpf_ntohs(ports[packet->is_received]);
+	endpoint_set_port(&packet->remote, ports[!packet->is_received]);
+}
+
+/* A whole packet of IPv4, or its first fragment. */
+static __always_inline bool name_packet_from_ipv4(struct name_packet *packet, struct __sk_buff *skb)
+{
+	/* The header, if it has no options, and the ports. */
+	__u8 header[24];
+	__be16 ports[2];
+	__be32 address;
+
+	if (bpf_skb_load_bytes(skb, 0, header, sizeof(header)))
+		return false;
+	if ((header[6] & 0x1f) || header[7])
+		return false;
+	packet->transport = (header[0] & 0x0f) * 4;
+	__builtin_memcpy(ports, &header[20], sizeof(ports));
+	if (packet->transport != 20 &&
+	    bpf_skb_load_bytes(skb, packet->transport, ports, sizeof(ports)))
+		return false;
+	packet->remote.protocol = header[9];
+	__builtin_memcpy(&address, &header[packet->is_received ? 12 : 16], 4);
+	endpoint_set_ipv4(&packet->remote, address);
+	name_packet_set_ports(packet, ports);
+	return true;
+}
+
+/* A packet of IPv6 without extension headers. */
+static __always_inline bool name_packet_from_ipv6(struct name_packet *packet, struct __sk_buff *skb)
+{
+	__u8 header[44];
+	__be16 ports[2];
+
+	if (bpf_skb_load_bytes(skb, 0, header, sizeof(header)))
+		return false;
+	packet->transport = 40;
+	packet->remote.protocol = header[6];
+	endpoint_set_ipv6(&packet->remote, &header[packet->is_received ? 8 : 24]);
+	__builtin_memcpy(ports, &header[40], sizeof(ports));
+	name_packet_set_ports(packet, ports);
+	return true;
+}
+
+static __always_inline bool name_packet_from_skb(struct name_packet *packet, struct __sk_buff *skb)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return name_packet_from_ipv4(packet, skb);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return name_packet_from_ipv6(packet, skb);
+	return false;
+}
+
+static __always_inline void name_packet_set_payload(struct name_packet *packet,
+						    struct __sk_buff *skb, __u32 header)
+{
+	packet->offset = packet->transport + header;
+	packet->length = skb->len > packet->offset ? skb->len - packet->offset : 0;
+}
+
+/* Reads the header of TCP; false if there is none, or nothing behind it. */
+static __always_inline bool name_packet_read_tcp(struct name_packet *packet, struct __sk_buff *skb)
+{
+	/* Sequence number, acknowledgement, length of the header in words, flags. */
+	__u8 header[10];
+	__be32 sequence;
+
+	if (bpf_skb_load_bytes(skb, packet->transport + 4, header, sizeof(header)))
+		return false;
+	__builtin_memcpy(&sequence, header, 4);
+	packet->sequence = bpf_ntohl(sequence);
+	/* A SYN takes a number of its own, and may carry data (TCP Fast Open). */
+	packet->is_syn = !!(header[9] & TCP_FLAG_SYN);
+	packet->sequence += packet->is_syn;
+	name_packet_set_payload(packet, skb, (header[8] >> 4) * 4);
+	return packet->length > 0;
+}
+
+/*
+ * Hands out `length` bytes of the payload from `at` on, at least one and at most `size`, which is
+ * constant: that is how the ring gives room. The bound is a mask: the verifier of 6.1 does not
+ * follow a comparison here.
+ */
+static __always_inline void emit_sized(const struct payload_record *head, struct __sk_buff *skb,
+				       __u32 at, __u64 length, const __u32 size)
+{
+	struct payload_record *record = bpf_ringbuf_reserve(&events, sizeof(*head) + size, 0);
+
+	if (!record) {
+		count_loss(LOSS_NAMES_RING_FULL, 0);
+		return;
+	}
+	*record = *head;
+	record->length = length;
+	keep_in_one_register(length);
+	length = ((length - 1) & (size - 1)) + 1;
+	keep_in_one_register(length);
+	if (bpf_skb_load_bytes(skb, at, record + 1, length))
+		bpf_ringbuf_discard(record, 0);
+	else
+		bpf_ringbuf_submit(record, wake_up_flags());
+}
+
+/* Hands out a part of the payload: up to PAYLOAD_LARGE bytes from `at` on. */
+static __always_inline void emit_payload(const struct name_packet *packet, struct __sk_buff *skb,
+					 __u64 socket, __u32 what, __u32 at, __u32 length)
+{
+	struct process_key *asker = bpf_map_lookup_elem(&askers, &socket);
+	struct payload_record head = { .kind = EVENT_PAYLOAD };
+
+	if (!length)
+		return;
+	head.at_boot_ns = bpf_ktime_get_boot_ns();
+	head.socket = socket;
+	if (asker)
+		head.process = *asker;
+	head.remote = packet->remote;
+	head.whole_length = packet->length;
+	head.sequence = packet->sequence + at;
+	head.local_port = packet->local_port;
+	head.what = what;
+	head.is_received = packet->is_received;
+	at += packet->offset;
+	if (length > PAYLOAD_LARGE)
+		length = PAYLOAD_LARGE;
+	if (length <= PAYLOAD_SMALL)
+		emit_sized(&head, skb, at, length, PAYLOAD_SMALL);
+	else if (length <= PAYLOAD_MEDIUM)
+		emit_sized(&head, skb, at, length, PAYLOAD_MEDIUM);
+	else
+		emit_sized(&head, skb, at, length, PAYLOAD_LARGE);
+}
+
+/* Hands out the first `length` bytes of a packet of a stream, in order. */
+static __always_inline void emit_stream(const struct name_packet *packet, struct __sk_buff *skb,
+					__u64 socket, __u32 what, __u32 length)
+{
+	for (__u32 at = 0; at < STREAM_LENGTH; at += PAYLOAD_LARGE) {
+		__u32 rest = length - at;
+
+		if (length <= at)
+			break;
+		emit_payload(packet, skb, socket, what, at,
+			     rest < PAYLOAD_LARGE ? rest : PAYLOAD_LARGE);
+	}
+}
+
+/* What a stream still has to send until its opening is complete, told by how it begins. */
+static __always_inline __u32 length_of_opening(const struct name_packet *packet,
+					       struct __sk_buff *skb)
+{
+	__u8 header[TLS_HELLO_HEADER];
+	__u32 record, hello;
+
+	if (packet->length < sizeof(header) ||
+	    bpf_skb_load_bytes(skb, packet->offset, header, sizeof(header))) {
+		/* Too short to tell; user space will. */
+		return bpf_skb_load_bytes(skb, packet->offset, header, 1) ||
+				       header[0] != TLS_HANDSHAKE
+			       ? packet->length
+			       : PAYLOAD_LARGE;
+	}
+	if (header[0] != TLS_HANDSHAKE)
+		return packet->length < PAYLOAD_SMALL ? packet->length : PAYLOAD_SMALL;
+	record = TLS_RECORD_HEADER + (header[3] << 8 | header[4]);
+	hello = TLS_HELLO_HEADER + (header[6] << 16 | header[7] << 8 | header[8]);
+	/* Cut into several records, of which each has a header. */
+	if (hello > record)
+		hello += TLS_MORE_HEADERS;
+	return hello < STREAM_LENGTH ? hello : STREAM_LENGTH;
+}
+
+/* How many bytes of a packet belong to what its stream opens with. What was sent before is passed
+ * over. */
+static __always_inline __u32 rest_of_opening(const struct name_packet *packet,
+					     struct __sk_buff *skb, struct opening *opening)
+{
+	__u32 length = packet->length;
+
+	if (!opening->missing) {
+		opening->missing = length_of_opening(packet, skb);
+		opening->next_sequence = packet->sequence;
+	}
+	if (packet->sequence != opening->next_sequence)
+		return 0;
+	opening->next_sequence += length;
+	if (length >= opening->missing) {
+		length = opening->missing;
+		opening->is_done = 1;
+	}
+	opening->missing -= length;
+	return length;
+}
+
+/* This host opened it, and what it began with is still to come: a server's own words name nobody,
+ * nor do those in the middle of a connection. */
+static __always_inline bool is_opened_here(__u64 socket)
+{
+	struct connection *connection = bpf_map_lookup_elem(&connections, &socket);
+
+	return connection && !connection->was_open;
+}
+
+/* A stream sends a packet. Past its opening nothing is read of it. */
+static __always_inline void report_stream_sent(struct __sk_buff *skb, struct bpf_sock *sk,
+					       struct name_packet *packet)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+	__u64 socket = socket_id(plain_sock(sk));
+	bool is_dns = bpf_ntohs(sk->dst_port) == PORT_DNS;
+	struct opening *opening;
+	__u32 length;
+
+	if (!tp || (!is_dns && tp->bytes_acked > OPENING_ACKED))
+		return;
+	if (!is_dns && !include_loopback && skb->ifindex == LOOPBACK_IFINDEX)
+		return;
+	opening = bpf_sk_storage_get(&openings, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!opening || opening->is_done)
+		return;
+	if (!name_packet_from_skb(packet, skb) || !name_packet_read_tcp(packet, skb))
+		return;
+	length = packet->length;
+	if (!is_dns) {
+		if (!is_opened_here(socket)) {
+			/* With data in the SYN it may not have been told yet. */
+			opening->is_done = !packet->is_syn;
+			return;
+		}
+		length = rest_of_opening(packet, skb, opening);
+	}
+	emit_stream(packet, skb, socket, is_dns ? PAYLOAD_DNS_STREAM : PAYLOAD_OPENING, length);
+}
+
+/* The first packets of QUIC, by their form and version (RFC 9000 section 17.2, RFC 9369). */
+static __always_inline bool is_quic_initial(const struct name_packet *packet, struct __sk_buff *skb)
+{
+	__u8 header[5];
+	__be32 version;
+
+	if (packet->length < QUIC_FIRST_DATAGRAM ||
+	    bpf_skb_load_bytes(skb, packet->offset, header, sizeof(header)))
+		return false;
+	__builtin_memcpy(&version, &header[1], 4);
+	if (version == bpf_htonl(QUIC_VERSION_1))
+		return (header[0] & 0xf0) == 0xc0;
+	return version == bpf_htonl(QUIC_VERSION_2) && (header[0] & 0xf0) == 0xd0;
+}
+
+/* A server's first packets look like a client's, and are encrypted for whoever asked. */
+static __always_inline bool is_answer(const struct name_packet *packet, struct sock *sk)
+{
+	struct conversation conversation = {};
+	struct conversation_state *state;
+
+	fill_conversation(&conversation, &packet->remote, packet->local_port,
+			  BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum));
+	state = lookup_conversation(&conversation);
+	return state && state->opener == OPENER_PEER;
+}
+
+/* A datagram is sent. */
+static __always_inline void report_datagram_sent(struct __sk_buff *skb, struct bpf_sock *sk,
+						 struct name_packet *packet)
+{
+	__u64 socket;
+
+	if (!name_packet_from_skb(packet, skb))
+		return;
+	name_packet_set_payload(packet, skb, UDP_HEADER);
+	if (is_name_port(packet->remote.port)) {
+		socket = socket_id(plain_sock(sk));
+		note_asker(socket, ACCESS_CGROUP);
+		emit_payload(packet, skb, socket, PAYLOAD_DNS, 0, packet->length);
+		return;
+	}
+	if (!include_loopback && skb->ifindex == LOOPBACK_IFINDEX)
+		return;
+	if (!is_quic_initial(packet, skb) || is_answer(packet, plain_sock(sk)))
+		return;
+	socket = socket_id(plain_sock(sk));
+	note_asker(socket, ACCESS_CGROUP);
+	emit_payload(packet, skb, socket, PAYLOAD_QUIC, 0, packet->length);
+}
+
+/* A packet of a socket leaves. */
+static __always_inline void report_names_sent(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct name_packet packet = {};
+
+	if (sk->protocol == IPPROTO_TCP)
+		report_stream_sent(skb, sk, &packet);
+	else if (sk->protocol == IPPROTO_UDP)
+		report_datagram_sent(skb, sk, &packet);
+}
+
+/* A packet has come in for a socket: answers are read, and nothing else. */
+static __always_inline void report_names_received(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct name_packet packet = { .is_received = 1 };
+	__u16 connected_to = bpf_ntohs(sk->dst_port);
+	bool is_stream = sk->protocol == IPPROTO_TCP;
+	__u64 socket = socket_id(plain_sock(sk));
+
+	if (!is_stream && sk->protocol != IPPROTO_UDP)
+		return;
+	if ((is_stream || connected_to) && !is_name_port(connected_to))
+		return;
+	if (!name_packet_from_skb(&packet, skb) || !is_name_port(packet.remote.port))
+		return;
+	if (is_stream) {
+		if (name_packet_read_tcp(&packet, skb))
+			emit_stream(&packet, skb, socket, PAYLOAD_DNS_STREAM, packet.length);
+		return;
+	}
+	name_packet_set_payload(&packet, skb, UDP_HEADER);
+	emit_payload(&packet, skb, socket, PAYLOAD_DNS, 0, packet.length);
+}

@@ -24,7 +24,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{answers, changes, held, load, scene};
+use super::{answers, asking, changes, held, load, scene};
 
 /// What a child says on standard output, in one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,6 +84,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ["--part-linger"] => linger(),
         ["--part-serve"] => answers::serve(&isolation),
         ["--part-ask-and-answer"] => answers::ask_and_answer_part(&isolation),
+        ["--part-ask", rest @ ..] => asking::play(rest),
         ["--part-hold", rest @ ..] => held::play(rest),
         ["--part-flood", count, ports] => flood(count, ports),
         ["--part-memfd", kind] => from_memory(kind),

@@ -12,7 +12,6 @@ use super::observer::ask;
 pub(crate) struct Flow {
     pub(crate) exe: Option<String>,
     pub(crate) context: Option<String>,
-    pub(crate) script: Option<String>,
     pub(crate) uid: Option<u32>,
     pub(crate) pid: Option<u32>,
     pub(crate) ppid: Option<u32>,
@@ -20,6 +19,8 @@ pub(crate) struct Flow {
     pub(crate) src_port: Option<u16>,
     pub(crate) dst_ip: Option<IpAddr>,
     pub(crate) dst_port: Option<u16>,
+    pub(crate) dst_name: Option<String>,
+    pub(crate) name_source: Option<String>,
     pub(crate) attempts: u64,
     pub(crate) bytes_out: Option<u64>,
     pub(crate) bytes_in: Option<u64>,

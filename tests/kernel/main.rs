@@ -5,6 +5,7 @@
 //! `EGRESS_TEST_REQUIRE` a list of what must not be left untried, such as `io_uring,mptcp`.
 
 mod answers;
+mod asking;
 mod changes;
 mod child;
 mod churn;
@@ -23,6 +24,8 @@ mod lifecycle;
 mod load;
 mod modules;
 mod multipath;
+mod name_servers;
+mod names;
 mod observer;
 mod open;
 mod open_cases;
@@ -31,7 +34,6 @@ mod requirements;
 mod resolver;
 mod scene;
 mod scenes;
-mod scripts;
 mod service;
 mod session;
 mod short;
@@ -74,8 +76,8 @@ fn main() -> ExitCode {
         churn::trials(),
         identity::trials(),
         contexts::trials(),
-        scripts::trials(),
         multipath::trials(),
+        names::trials(),
         modules::trials(),
         lifecycle::trials(),
         changes::trials(),

@@ -27,13 +27,7 @@ pub(crate) fn unknown_requirements() -> Vec<String> {
     let known: BTreeSet<&str> = kinds()
         .iter()
         .map(|kind| kind.group.word())
-        .chain([
-            "free_cgroups",
-            "late_modules",
-            "real_traffic",
-            "dnsmasq",
-            "bash",
-        ])
+        .chain(["free_cgroups", "late_modules", "real_traffic", "dnsmasq"])
         .collect();
     required()
         .into_iter()

@@ -1,0 +1,306 @@
+//! What destinations are called: real resolvers, and processes that ask them in the ways in which
+//! programs do.
+
+use std::{collections::BTreeMap, fs, io, net::IpAddr, sync::LazyLock};
+
+use egress_baseline::canary::{OPEN_PORT, PEER_ADDRESS4};
+use libtest_mimic::{Completion, Failed, Trial};
+use rustix::process::Signal;
+
+use super::{
+    asking::{NAME_IN_HELLO, NAME_IN_INITIAL},
+    child::Report,
+    dump::{Dump, Flow},
+    name_servers::{ANSWERED, FORGED, Resolver, STUB, Untried, with_server},
+    observer::{NO_SELF_CHECK, Observer, ask},
+    requirements::not_tried,
+    session::backend_asked_for,
+    workshop::{Run, Workshop},
+};
+
+/// Processes by what is tried with them: their words, and how their destination must be called.
+const CASES: [Case; 12] = [
+    case(
+        "the C library asks for both addresses",
+        &["libc", "{udp}", "libc.example"],
+        Some(("libc.example", "dns_answer")),
+    ),
+    case(
+        "a name that was asked for over TCP is that of its asker",
+        &["libc", "{tcp}", "over-tcp.example"],
+        Some(("over-tcp.example", "dns_answer")),
+    ),
+    case(
+        "a name that a stub on this host answered is that of its asker",
+        &["libc", "{stub}", "stub.example"],
+        Some(("stub.example", "dns_answer")),
+    ),
+    case(
+        "a name that a stub on this host answered over TCP is that of its asker",
+        &["libc", "{stub-tcp}", "stub-tcp.example"],
+        Some(("stub-tcp.example", "dns_answer")),
+    ),
+    case(
+        "a program that speaks DNS itself is told apart from others at the same address",
+        &["own", "left.example"],
+        Some(("left.example", "dns_answer")),
+    ),
+    case(
+        "another program at that address keeps the name that it asked for",
+        &["own", "right.example"],
+        Some(("right.example", "dns_answer")),
+    ),
+    case(
+        "a server name is better than the name that was asked for",
+        &["hello", "front.example", "1"],
+        Some((NAME_IN_HELLO, "server_name")),
+    ),
+    case(
+        "a server name in several segments is read",
+        &["hello", "pieces.example", "5"],
+        Some((NAME_IN_HELLO, "server_name")),
+    ),
+    case(
+        "the first packet of QUIC names its flow",
+        &["quic", "quic.example"],
+        Some((NAME_IN_INITIAL, "server_name")),
+    ),
+    case(
+        "an answer from where it was asked for names its address",
+        &["other-server", "right-answer.example"],
+        Some(("right-answer.example", "dns_answer")),
+    ),
+    case(
+        "an answer with another identification names nothing",
+        &["other-server", "forged-id.example"],
+        None,
+    ),
+    case(
+        "an answer from another port names nothing",
+        &["other-server", "forged-port.example"],
+        None,
+    ),
+];
+
+struct Case {
+    what: &'static str,
+    words: &'static [&'static str],
+    name: Option<(&'static str, &'static str)>,
+}
+
+const fn case(
+    what: &'static str,
+    words: &'static [&'static str],
+    name: Option<(&'static str, &'static str)>,
+) -> Case {
+    Case { what, words, name }
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    CASES
+        .iter()
+        .map(|case| {
+            let name = format!("names: {}", case.what);
+            Trial::ignorable_test(name, || tried(|session| judge(session, case)))
+        })
+        .chain([
+            Trial::ignorable_test(
+                "names: a process that asked nobody has a name that others asked for",
+                || tried(others_name),
+            ),
+            Trial::ignorable_test("names: all that was read was read whole", || {
+                tried(nothing_lost)
+            }),
+            Trial::ignorable_test(
+                "names: where they are turned off there are none, and that is said",
+                || tried(turned_off),
+            ),
+        ])
+        .collect()
+}
+
+/// What happened, and what was recorded of it, with names and without.
+struct Session {
+    dump: Dump,
+    /// What the observer said of itself.
+    status: String,
+    runs: BTreeMap<&'static str, Result<Run, String>>,
+    silent: Result<Run, String>,
+    without: Dump,
+    without_run: Result<Run, String>,
+}
+
+fn tried(judge: impl FnOnce(&Session) -> Result<(), String>) -> Result<Completion, Failed> {
+    static SESSION: LazyLock<Result<Session, Untried>> = LazyLock::new(hold);
+    match &*SESSION {
+        Ok(session) => judge(session)
+            .map(|()| Completion::Completed)
+            .map_err(Failed::from),
+        Err(Untried::Lacking(why)) => not_tried("names", "dnsmasq", why),
+        Err(Untried::Broken(why)) => Err(why.into()),
+    }
+}
+
+fn hold() -> Result<Session, Untried> {
+    let workshop = Workshop::build_quiet()?;
+    let resolver = Resolver::at_peer(&workshop)?;
+    let stub = Resolver::on_host(&workshop)?;
+    let configurations = configurations(&workshop)?;
+    let backend = backend_asked_for();
+    let database = workshop.path().join("names.db");
+    let observer = Observer::start(&database, &["--backend", &backend])?;
+    // Everything is read at once afterwards, so that nothing depends on who is faster.
+    let (runs, silent) = observer.while_paused(|| {
+        with_server(&workshop, || {
+            let runs = run_cases(&workshop, &configurations);
+            let silent = workshop.run("names-silent", &["--part-ask", "silent"]);
+            (runs, silent)
+        })
+    })??;
+    end(observer)?;
+    let dump = Dump::read(&database)?;
+    let status = ask(&database, &["status", "--verbose"])?;
+    let database = workshop.path().join("nameless.db");
+    let configuration = workshop.path().join("nameless.toml");
+    let text = format!("[observe]\n{NO_SELF_CHECK}names = false\n");
+    fs::write(&configuration, text)?;
+    let arguments = ["--backend", &backend];
+    let observer = Observer::start_with(&database, Some(&configuration), &arguments)?;
+    let words = ["--part-ask", "hello", "unnamed.example", "1"];
+    let without_run = workshop.run("names-off", &words);
+    end(observer)?;
+    let without = Dump::read(&database)?;
+    drop((stub, resolver));
+    Ok(Session {
+        dump,
+        status: String::from_utf8_lossy(&status.stdout).into_owned(),
+        runs,
+        silent,
+        without,
+        without_run,
+    })
+}
+
+fn end(observer: Observer) -> Result<(), String> {
+    let ended = observer.stop_with(Signal::INT)?;
+    match ended.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "the observer ended with {}: {}",
+            ended.status, ended.said
+        )),
+    }
+}
+
+/// What stands in `/etc/resolv.conf`, by the word for it.
+fn configurations(workshop: &Workshop) -> io::Result<BTreeMap<&'static str, String>> {
+    let texts = [
+        ("{udp}", format!("nameserver {PEER_ADDRESS4}\n")),
+        (
+            "{tcp}",
+            format!("nameserver {PEER_ADDRESS4}\noptions use-vc\n"),
+        ),
+        ("{stub}", format!("nameserver {STUB}\n")),
+        ("{stub-tcp}", format!("nameserver {STUB}\noptions use-vc\n")),
+    ];
+    let folder = workshop.folder("resolv")?;
+    let mut paths = BTreeMap::new();
+    for (word, text) in texts {
+        let path = folder.join(word.trim_matches(['{', '}']));
+        fs::write(&path, text)?;
+        paths.insert(word, path.display().to_string());
+    }
+    Ok(paths)
+}
+
+fn run_cases(
+    workshop: &Workshop,
+    configurations: &BTreeMap<&'static str, String>,
+) -> BTreeMap<&'static str, Result<Run, String>> {
+    let run = |(number, case): (usize, &Case)| {
+        let mut words = vec!["--part-ask"];
+        words.extend(case.words.iter().map(|word| {
+            let path = configurations.get(word);
+            path.map_or(*word, String::as_str)
+        }));
+        (case.what, workshop.run(format!("names-{number}"), &words))
+    };
+    CASES.iter().enumerate().map(run).collect()
+}
+
+/// The flow of a process to where it went after it had asked.
+fn destination(dump: &Dump, run: &Result<Run, String>) -> Result<Flow, String> {
+    let run = run.as_ref().map_err(String::clone)?;
+    if !matches!(run.report, Report::Made(_)) {
+        return Err(format!("it did not do its part: {:?}", run.report));
+    }
+    let flows = dump.flows_of(run.pid);
+    let found: Vec<_> = flows
+        .iter()
+        .filter(|flow| flow.dst_port == Some(OPEN_PORT))
+        .collect();
+    match found.as_slice() {
+        [flow] => Ok((*flow).clone()),
+        other => Err(format!("one flow was made, recorded: {other:?}")),
+    }
+}
+
+fn named(flow: &Flow) -> Option<(&str, &str)> {
+    Some((flow.dst_name.as_deref()?, flow.name_source.as_deref()?))
+}
+
+fn judge(session: &Session, case: &Case) -> Result<(), String> {
+    let run = session.runs.get(case.what).ok_or("it was not run")?;
+    let flow = destination(&session.dump, run)?;
+    let expected_address: IpAddr = match case.words {
+        ["other-server", name] if name.starts_with("forged") => FORGED.into(),
+        ["other-server", ..] => ANSWERED.into(),
+        _ => PEER_ADDRESS4.into(),
+    };
+    match named(&flow) == case.name && flow.dst_ip == Some(expected_address) {
+        true => Ok(()),
+        false => Err(format!(
+            "expected {:?} at {expected_address}, recorded {:?} in {flow}",
+            case.name,
+            named(&flow)
+        )),
+    }
+}
+
+fn others_name(session: &Session) -> Result<(), String> {
+    let flow = destination(&session.dump, &session.silent)?;
+    match named(&flow) {
+        Some((name, "host_dns_answer")) if name.ends_with(".example") => Ok(()),
+        other => Err(format!("recorded {other:?} in {flow}")),
+    }
+}
+
+fn nothing_lost(session: &Session) -> Result<(), String> {
+    let lost: Vec<_> = session
+        .dump
+        .losses
+        .iter()
+        .filter(|loss| loss.cause.word().starts_with("names"))
+        .collect();
+    let periods = &session.dump.watch_periods;
+    let is_blind = periods
+        .iter()
+        .flat_map(|period| &period.blind_spots)
+        .any(|spot| spot.code == "names");
+    match lost.is_empty() && !periods.is_empty() && !is_blind {
+        true => Ok(()),
+        false => Err(format!("lost: {lost:?}\n{}", session.status)),
+    }
+}
+
+fn turned_off(session: &Session) -> Result<(), String> {
+    let flow = destination(&session.without, &session.without_run)?;
+    let periods = &session.without.watch_periods;
+    let is_said = periods
+        .iter()
+        .all(|period| period.blind_spots.iter().any(|spot| spot.code == "names"));
+    match named(&flow).is_none() && !periods.is_empty() && is_said {
+        true => Ok(()),
+        false => Err(format!("recorded {flow}; watched: {periods:?}")),
+    }
+}

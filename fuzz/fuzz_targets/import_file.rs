@@ -9,6 +9,7 @@ use clap::Parser;
 use egress_baseline::{
     analyze::sampling::sampling_unit,
     cli::Cli,
+    commands,
     exchange::{parse_line, render_record},
     model::{Record, Window},
     report::{
@@ -60,7 +61,7 @@ fn import(database: &Path, file: &Path, skip_bad: bool) -> bool {
         arguments.push("--skip-bad".as_ref());
     }
     let cli = Cli::try_parse_from(arguments).expect("a command line");
-    match cli.run() {
+    match commands::run(&cli) {
         Ok(_) => true,
         Err(error) => {
             assert!(!format!("{error:#}").is_empty());

@@ -118,6 +118,13 @@ fn next_event(input: &mut Bytes<'_>, connects: &[Connect]) -> Next {
             }
             None
         }
+        12 => {
+            let (what, length) = (input.byte(), usize::from(input.short() & 0xfff));
+            let bytes = input.take(length).to_vec();
+            let is_received = what & 0x80 != 0;
+            let record = sample::payload_record(pid, socket, what & 7, is_received, &bytes);
+            decode(&changed(record, input))
+        }
         _ => decode(&changed(sample::cgroup_record(4_242), input)),
     };
     event.map_or(Next::Nothing, Next::Event)

@@ -5,20 +5,22 @@
 
 mod context;
 pub mod facts;
-mod interpreter;
+mod program;
 mod redact;
 mod run;
+mod script;
 
-pub use context::slice_uid_of;
-pub use interpreter::is_interpreter;
+pub use context::{ContainerId, container_on, slice_uid_of};
+pub use program::{Layout, layouts};
 pub use redact::{redact_argv, redact_line};
-pub use run::run_of;
+pub use run::{job_daemon_of, run_of};
+pub use script::is_interpreter;
 
 use crate::model::{Application, RawIdentity};
 
 /// Version of the rules by which [`application_of`] maps; a store that was mapped by others is
 /// mapped again.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// The application that a raw identity stands for.
 pub fn application_of(raw: &RawIdentity) -> Application {
@@ -26,13 +28,17 @@ pub fn application_of(raw: &RawIdentity) -> Application {
     let program = match raw.exe.as_deref() {
         None | Some("") => Application::NO_PROCESS.to_owned(),
         // A container's files are its own by nature; its context says so already.
-        Some(path) if raw.is_foreign && !context.is_container() => format!("foreign:{path}"),
-        Some(path) => path.to_owned(),
+        Some(path) if raw.is_foreign && !context.is_container() => {
+            format!("foreign:{}", program::folded(path))
+        }
+        // Its name is what the program chose; there is no path to fold.
+        Some(path) if raw.is_memfd => path.to_owned(),
+        Some(path) => program::folded(path),
     };
     Application {
         context,
         program,
-        script: raw.stated_script.clone(),
+        script: raw.stated_script.clone().or_else(|| script::script_of(raw)),
     }
 }
 

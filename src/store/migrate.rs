@@ -4,10 +4,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::file::APPLICATION_ID;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_flows.sql"),
     include_str!("../../migrations/0002_self_checks.sql"),
     include_str!("../../migrations/0003_compact.sql"),
+    include_str!("../../migrations/0004_who.sql"),
 ];
 
 /// The schema that this program reads and writes.

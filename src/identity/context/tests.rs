@@ -1,5 +1,5 @@
-use super::{context_of, slice_uid_of};
-use crate::model::{RawIdentity, text_of_bytes};
+use super::{ContainerId, container_on, context_of, slice_uid_of};
+use crate::model::{ContainerFacts, PodFacts, RawIdentity, text_of_bytes};
 use proptest::prelude::{any, proptest};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -23,6 +23,10 @@ fn context(path: &str) -> String {
     .as_str()
     .to_owned()
 }
+
+// Paths are those of systemd 252 and 257, cronie 1.7, OpenRC 0.54, Docker 24 and 27, Podman 4.9 and
+// 5.2, containerd 1.7, nerdctl 1.7, CRI-O 1.28, Kubernetes 1.28 (both cgroup drivers), kind 0.20,
+// k3s 1.28, LXC 5 and Incus 6, libvirt 9.
 
 /// Each line of `table` holds a path, an arrow, and the context that is to come of it.
 fn assert_contexts(table: &str) {
@@ -53,6 +57,11 @@ fn units_are_named_without_instances_and_counters() {
         /system.slice/foo\x2dbar.service -> unit:foo\x2dbar.service
         /system.slice/systemd-udevd.service/udev -> unit:systemd-udevd.service
         /top.service -> unit:top.service
+        /system.slice/apt-daily.service -> unit:apt-daily.service
+        /system.slice/system-backup.slice/backup@daily.service -> unit:backup@.service
+        /system.slice/cron-alice-alice-0.service -> unit:cron-alice-alice-0.service
+        /openrc.nginx -> unit:nginx.service
+        /system.slice/openrc.nginx -> none
         /user.slice/user-1000.slice/user-runtime-dir@1000.service -> unit:user-runtime-dir@.service
         /machine.slice/machine-qemu\x2d7\x2dweb.scope/libvirt/emulator -> unit:machine-qemu\x2d*\x2dweb.scope
         /machine.slice/libpod-conmon-{ID}.scope -> unit:libpod-conmon-*.scope
@@ -88,6 +97,12 @@ fn containers_are_named_by_engine_and_short_id() {
         /system.slice/docker-{ID}.scope -> container:docker/0123456789ab
         /docker/{ID} -> container:docker/0123456789ab
         /docker/buildkit/c0ffee0r4nd0m -> container:docker/buildkit
+        /system.slice/snap.docker.dockerd.service/docker/{ID} -> container:docker/0123456789ab
+        /default/{ID} -> container:containerd/0123456789ab
+        /system.slice/nerdctl-{ID}.scope -> container:containerd/0123456789ab
+        /system.slice/k3s.service/kubepods/burstable/pod{POD}/{ID} -> container:kubernetes/0123456789ab
+        /system.slice/docker-{ID}.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{POD}.slice/cri-containerd-{OTHER}.scope -> container:docker/0123456789ab
+        /docker/{ID}/kubepods/besteffort/pod{POD}/{OTHER} -> container:docker/0123456789ab
         /system.slice/containerd.service/kubepods-burstable-pod{POD}.slice:cri-containerd:{ID} -> container:containerd/0123456789ab
         /machine.slice/libpod-{ID}.scope/container -> container:podman/0123456789ab
         /machine.slice/machine-libpod_pod_{OTHER}.slice/libpod-{ID}.scope -> container:podman/0123456789ab
@@ -104,6 +119,7 @@ fn containers_are_named_by_engine_and_short_id() {
         /kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{POD}.slice/{ID} -> container:kubernetes/0123456789ab
         /lxc.payload.web/system.slice/nginx.service -> container:lxc/web
         /lxc/101/ns/init.scope -> container:lxc/101
+        /lxc.payload.shop_web/system.slice/nginx.service -> container:lxc/shop_web
         /machine.slice/machine-web.scope/payload/system.slice/nginx.service -> container:nspawn/web
         /machine.slice/systemd-nspawn@web.service/payload/init.scope -> container:nspawn/web
     ",
@@ -111,19 +127,201 @@ fn containers_are_named_by_engine_and_short_id() {
 }
 
 #[test]
-fn jobs_of_cron_belong_to_their_user() {
-    for unit in ["cron", "crond", "cronie", "anacron"] {
+fn jobs_of_cron_and_at_belong_to_their_user() {
+    // Debian 12, Red Hat, Arch and SUSE; anacron of Debian and of cronie; OpenRC.
+    for unit in [
+        "cron",
+        "crond",
+        "cronie",
+        "anacron",
+        "cronie-anacron",
+        "fcron",
+    ] {
         assert_eq!(
             context(&format!("/system.slice/{unit}.service")),
             "cron:bob"
         );
     }
+    assert_eq!(context("/system.slice/atd.service"), "at:bob");
+    assert_eq!(context("/openrc.cronie"), "cron:bob");
+    assert_eq!(context("/openrc.dcron"), "cron:bob");
     let nameless = RawIdentity {
         uid: Some(1001),
         cgroup_path: Some("/system.slice/cron.service".to_owned()),
         ..RawIdentity::default()
     };
     assert_eq!(context_of(&nameless).as_str(), "cron:1001");
+}
+
+/// The context of a process of bob, whom a daemon started or who logged in as carol.
+fn context_by(path: &str, daemon: Option<&str>, login: Option<&str>) -> String {
+    let raw = RawIdentity {
+        user: Some("bob".to_owned()),
+        uid: Some(1001),
+        cgroup_path: Some(path.to_owned()),
+        slice_user: slice_uid_of(path).map(|_| "alice".to_owned()),
+        job_daemon: daemon.map(str::to_owned),
+        login_user: login.map(str::to_owned),
+        ..RawIdentity::default()
+    };
+    context_of(&raw).as_str().to_owned()
+}
+
+#[test]
+fn ancestors_tell_a_job_where_the_cgroup_tells_a_session_or_nothing() {
+    const SESSION: &str = "/user.slice/user-1000.slice/session-12.scope";
+    for (path, daemon, expected) in [
+        (SESSION, Some("crond"), "cron:bob"),
+        (SESSION, Some("anacron"), "cron:bob"),
+        (SESSION, Some("atd"), "at:bob"),
+        (SESSION, None, "session:alice"),
+        ("/", Some("crond"), "cron:bob"),
+        ("/", None, "none"),
+        (
+            "/system.slice/web.service",
+            Some("cron"),
+            "unit:web.service",
+        ),
+        ("/lxc.payload.web", Some("cron"), "container:lxc/web"),
+        ("/../session-1.scope", Some("cron"), "none"),
+    ] {
+        assert_eq!(
+            context_by(path, daemon, None),
+            expected,
+            "{path} {daemon:?}"
+        );
+    }
+    let manager = "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service";
+    assert_eq!(
+        context_by(manager, Some("cron"), None),
+        "user-unit:alice:sync.service"
+    );
+}
+
+#[test]
+fn a_login_tells_a_session_where_no_session_has_a_cgroup() {
+    for (path, expected) in [
+        ("/system.slice/ssh.service", "session:carol"),
+        (
+            "/system.slice/system-sshd.slice/sshd@7-10.0.0.1:22-10.0.0.9:4711.service",
+            "session:carol",
+        ),
+        (
+            "/system.slice/system-getty.slice/getty@tty1.service",
+            "session:carol",
+        ),
+        ("/openrc.sshd", "session:carol"),
+        ("/", "session:carol"),
+        ("/system.slice/web.service", "unit:web.service"),
+        (
+            "/user.slice/user-1000.slice/session-12.scope",
+            "session:alice",
+        ),
+        ("/system.slice/cron.service", "cron:bob"),
+    ] {
+        assert_eq!(context_by(path, None, Some("carol")), expected, "{path}");
+    }
+    assert_eq!(
+        context_by("/system.slice/ssh.service", None, None),
+        "unit:ssh.service"
+    );
+}
+
+fn context_with(path: &str, container: ContainerFacts) -> String {
+    let raw = RawIdentity {
+        host: "node1".to_owned(),
+        cgroup_path: Some(path.replace("{ID}", ID).replace("{POD}", POD)),
+        slice_user: Some("alice".to_owned()),
+        container: Some(container),
+        ..RawIdentity::default()
+    };
+    context_of(&raw).as_str().to_owned()
+}
+
+#[test]
+fn files_of_the_host_name_containers_and_pods() {
+    let named = |name: &str| ContainerFacts {
+        name: Some(name.to_owned()),
+        image: Some("docker.io/library/nginx:1.25".to_owned()),
+        ..ContainerFacts::default()
+    };
+    let rootful = "/system.slice/docker-{ID}.scope";
+    assert_eq!(
+        context_with(rootful, named("proxy")),
+        "container:docker/proxy"
+    );
+    assert_eq!(
+        context_with(rootful, named("quirky_hopper")),
+        "container:docker/nginx"
+    );
+    let rootless =
+        "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container";
+    assert_eq!(
+        context_with(rootless, named("proxy")),
+        "container:podman@alice/proxy"
+    );
+    let pod = ContainerFacts {
+        pod: Some(PodFacts {
+            namespace: "shop".to_owned(),
+            name: "web-7d4b9c6f5d-x2x9z".to_owned(),
+            container: Some("nginx".to_owned()),
+        }),
+        ..ContainerFacts::default()
+    };
+    for path in [
+        "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{POD}.slice/cri-containerd-{ID}.scope",
+        "/kubepods/burstable/pod{POD}/{ID}",
+        "/kubepods.slice/kubepods-pod{POD}.slice/crio-{ID}.scope",
+    ] {
+        assert_eq!(
+            context_with(path, pod.clone()),
+            "pod:shop/web/nginx",
+            "{path}"
+        );
+    }
+    // Files say nothing of what is no container.
+    assert_eq!(
+        context_with("/system.slice/web.service", pod.clone()),
+        "unit:web.service"
+    );
+    // A user must not pass for a pod of the host.
+    assert_eq!(
+        context_with(rootless, pod),
+        "container:podman@alice/0123456789ab"
+    );
+}
+
+#[test]
+fn a_container_is_looked_for_by_its_whole_id() {
+    let found = |path: &str| container_on(&path.replace("{ID}", ID).replace("{POD}", POD));
+    let expected = |engine: &'static str, uid: Option<u32>| {
+        Some(ContainerId {
+            engine,
+            id: ID.to_owned(),
+            uid,
+        })
+    };
+    assert_eq!(
+        found("/system.slice/docker-{ID}.scope/init.scope"),
+        expected("docker", None)
+    );
+    assert_eq!(
+        found("/kubepods/burstable/pod{POD}/{ID}"),
+        expected("kubernetes", None)
+    );
+    assert_eq!(
+        found("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope"),
+        expected("podman", Some(1000))
+    );
+    for path in [
+        "/",
+        "/../docker-{ID}.scope",
+        "/lxc.payload.web",
+        "/system.slice/web.service/docker-{ID}.scope",
+        "/user.slice/user-1000.slice/session-1.scope/docker-{ID}.scope",
+    ] {
+        assert_eq!(found(path), None, "{path}");
+    }
 }
 
 #[test]

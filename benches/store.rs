@@ -1,4 +1,4 @@
-//! Flow rows a second into the store, beside a bare insert loop, and what a row weighs.
+//! Flow rows a second into the store, beside bare insert loops, and what a row weighs.
 #![expect(
     clippy::unwrap_used,
     reason = "a bench that cannot run must say so loudly"
@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::{net::IpAddr, path::Path, sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::LazyLock, time::Duration};
 
 use egress_baseline::{
     model::{Batch, FlowRecord, Timestamp},
@@ -113,9 +113,9 @@ static ADD_TO_RUN: LazyLock<String> = LazyLock::new(|| add_to_sum("bare_run"));
 
 fn add_to_sum(name: &str) -> String {
     format!(
-        "INSERT INTO {name} VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7)
+        "INSERT INTO {name} VALUES (?1, ?2, ?3, 0, ?8, ?4, ?5, ?6, ?7)
          ON CONFLICT DO UPDATE SET
-           attempts = attempts + 1,
+           attempts = attempts + excluded.attempts,
            bytes_out = bytes_out + excluded.bytes_out,
            bytes_in = bytes_in + excluded.bytes_in,
            first_ns = min(first_ns, excluded.first_ns),
@@ -131,13 +131,46 @@ fn destination(record: &FlowRecord) -> u32 {
     }
 }
 
-/// One prepared statement, one row at a time, one transaction a batch; everything that a row refers to
-/// is known beforehand. The same columns with the same values; with sums only if asked for.
-fn bare(path: &Path, batches: &[Batch], has_sums: bool) -> Duration {
+/// What a bare loop writes beside the rows of flows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// Two sums for each row, as it comes.
+    SumsOfEachRow,
+    /// Each sum once a batch, as the recorder does, worked out beforehand.
+    SumsOfBatch,
+}
+
+/// What is summed up: by whom, where to; bytes out and in, first, last, attempts.
+type Sums = BTreeMap<(u32, u32), (u64, u64, i64, i64, u64)>;
+
+fn sums_of<'a>(records: impl IntoIterator<Item = &'a FlowRecord>) -> Sums {
+    let mut sums = Sums::new();
+    for record in records {
+        let flow = &record.flow;
+        let (first, last) = (flow.start.unix_ns(), flow.end.unwrap().unix_ns());
+        let key = (flow.socket_uid.unwrap(), destination(record));
+        let sum = sums.entry(key).or_insert((0, 0, first, last, 0));
+        sum.0 += flow.bytes_out.unwrap_or(0);
+        sum.1 += flow.bytes_in.unwrap_or(0);
+        sum.2 = first.min(sum.2);
+        sum.3 = last.max(sum.3);
+        sum.4 += flow.attempts;
+    }
+    sums
+}
+
+/// One prepared statement a table, one row at a time, one transaction a batch; everything that a row
+/// refers to is known beforehand. The same columns with the same values.
+fn bare(path: &Path, batches: &[Batch], beside: Beside) -> Duration {
     let mut connection = bare_store(path);
     let mut time = Duration::ZERO;
     let mut id = 0;
     for (at, batch) in batches.iter().enumerate() {
+        let of_batch = match beside {
+            Beside::SumsOfBatch => sums_of(&batch.flows),
+            Beside::Nothing | Beside::SumsOfEachRow => Sums::new(),
+        };
         let start = core_time();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -145,10 +178,11 @@ fn bare(path: &Path, batches: &[Batch], has_sums: bool) -> Duration {
         for record in &batch.flows {
             id += 1;
             insert_bare(&transaction, id, record);
-            for name in SUMS.iter().filter(|_| has_sums) {
-                add_to_bare(&transaction, name, record);
+            if beside == Beside::SumsOfEachRow {
+                add_to_bare(&transaction, &sums_of([record]));
             }
         }
+        add_to_bare(&transaction, &of_batch);
         transaction.commit().unwrap();
         if at > 0 {
             time += core_time() - start;
@@ -199,24 +233,24 @@ fn insert_bare(connection: &Connection, id: i64, record: &FlowRecord) {
         .unwrap();
 }
 
-fn add_to_bare(connection: &Connection, name: &str, record: &FlowRecord) {
-    let flow = &record.flow;
-    let add = match name {
-        "bare_hour" => &*ADD_TO_HOUR,
-        _ => &*ADD_TO_RUN,
-    };
-    let mut statement = connection.prepare_cached(add).unwrap();
-    statement
-        .execute(params![
-            START,
-            flow.socket_uid,
-            destination(record),
-            flow.bytes_out.map(u64::cast_signed),
-            flow.bytes_in.map(u64::cast_signed),
-            flow.start.unix_ns(),
-            flow.end.map(Timestamp::unix_ns),
-        ])
-        .unwrap();
+fn add_to_bare(connection: &Connection, sums: &Sums) {
+    for add in [&*ADD_TO_HOUR, &*ADD_TO_RUN] {
+        let mut statement = connection.prepare_cached(add).unwrap();
+        for ((who, to), (bytes_out, bytes_in, first, last, attempts)) in sums {
+            statement
+                .execute(params![
+                    START,
+                    who,
+                    to,
+                    bytes_out.cast_signed(),
+                    bytes_in.cast_signed(),
+                    first,
+                    last,
+                    attempts.cast_signed(),
+                ])
+                .unwrap();
+        }
+    }
 }
 
 fn number(connection: &Connection, query: &str) -> f64 {
@@ -258,8 +292,8 @@ fn weigh(path: &Path) {
 fn compare(rows: usize) {
     let batches = batches(rows);
     let all = rows * (BATCHES - 1);
-    let mut rates = [const { Vec::new() }; 3];
-    let mut ratios = [const { Vec::new() }; 2];
+    let mut rates = [const { Vec::new() }; 4];
+    let mut ratios = [const { Vec::new() }; 3];
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut path = directory.path().join("flows.db");
     // In turn, so that all meet the same machine.
@@ -267,12 +301,15 @@ fn compare(rows: usize) {
         let file = |name: &str| directory.path().join(format!("{name}-{round}.db"));
         path = file("flows");
         let recorder = ingest(&path, &batches);
-        let bare_rows = bare(&file("rows"), &batches, false);
-        let bare_sums = bare(&file("sums"), &batches, true);
-        for (rates, time) in rates.iter_mut().zip([recorder, bare_rows, bare_sums]) {
+        let loops = [
+            bare(&file("rows"), &batches, Beside::Nothing),
+            bare(&file("batch"), &batches, Beside::SumsOfBatch),
+            bare(&file("each"), &batches, Beside::SumsOfEachRow),
+        ];
+        for (rates, time) in rates.iter_mut().zip([recorder].into_iter().chain(loops)) {
             rates.push(rate(all, time));
         }
-        for (ratios, time) in ratios.iter_mut().zip([bare_rows, bare_sums]) {
+        for (ratios, time) in ratios.iter_mut().zip(loops) {
             ratios.push(100.0 * time.as_secs_f64() / recorder.as_secs_f64());
         }
     }
@@ -282,35 +319,24 @@ fn compare(rows: usize) {
     };
     let batch = grouped(f64::from(u32::try_from(rows).unwrap()));
     line(&format!("  batches of {batch} rows"), "", "");
-    let [ours, bare_rows, bare_sums] = &mut rates;
-    let [beside_rows, beside_sums] = &mut ratios;
+    let [ours, loops @ ..] = &mut rates;
     let recorder = grouped(middle(ours));
     line(
         "flow rows a second, recorder",
         &recorder,
         "at least 200 000",
     );
-    line(
-        "rows a second, bare insert loop",
-        &grouped(middle(bare_rows)),
-        "",
-    );
-    line(
-        "the same, with a sum by hour and one by run",
-        &grouped(middle(bare_sums)),
-        "",
-    );
-    let percent = |ratio: f64| format!("{ratio:.0} %");
-    line(
-        "recorder beside the bare loop",
-        &percent(middle(beside_rows)),
-        "at least 80 %",
-    );
-    line(
-        "recorder beside the loop with sums",
-        &percent(middle(beside_sums)),
-        "",
-    );
+    let names = [
+        "loop of rows alone",
+        "loop with the sums of a batch",
+        "loop with two sums a row",
+    ];
+    let goals = ["at least 80 %", "", ""];
+    for (((rates, ratios), name), goal) in loops.iter_mut().zip(&mut ratios).zip(names).zip(goals) {
+        line(&format!("  {name}"), &grouped(middle(rates)), "");
+        let percent = format!("{:.0} %", middle(ratios));
+        line("    recorder beside it", &percent, goal);
+    }
     weigh(&path);
 }
 

@@ -39,6 +39,18 @@ static __always_inline void endpoint_set_port(struct endpoint *endpoint, __be16 
 	endpoint->port = protocol_has_ports(endpoint->protocol) ? bpf_ntohs(port) : 0;
 }
 
+/* From an address that can be read as it is; false if it is of another family. */
+static __always_inline bool endpoint_set_sockaddr4(struct endpoint *endpoint,
+						   const struct sockaddr_in *address)
+{
+	/* Old programs leave the family out; UDP and raw sockets take that for IPv4. */
+	if (address->sin_family != AF_INET && address->sin_family != AF_UNSPEC)
+		return false;
+	endpoint_set_ipv4(endpoint, address->sin_addr);
+	endpoint_set_port(endpoint, address->sin_port);
+	return true;
+}
+
 /* From an address that the kernel has copied from the caller; false if it is of another family. */
 static __always_inline bool endpoint_from_sockaddr4(struct endpoint *endpoint, const void *address)
 {
@@ -46,12 +58,17 @@ static __always_inline bool endpoint_from_sockaddr4(struct endpoint *endpoint, c
 
 	if (bpf_probe_read_kernel(&copy, sizeof(copy), address))
 		return false;
-	/* Old programs leave the family out; UDP and raw sockets take that for IPv4. */
-	if (copy.sin_family != AF_INET && copy.sin_family != AF_UNSPEC)
-		return false;
-	endpoint_set_ipv4(endpoint, copy.sin_addr);
-	endpoint_set_port(endpoint, copy.sin_port);
-	return true;
+	return endpoint_set_sockaddr4(endpoint, &copy);
+}
+
+/*
+ * From an argument of a trampoline. Its type is the address of any family, in which the verifier
+ * lets bytes be loaded wherever they are; one of IPv6 is longer than that type.
+ */
+static __always_inline bool endpoint_from_typed_sockaddr4(struct endpoint *endpoint,
+							  const struct sockaddr *address)
+{
+	return endpoint_set_sockaddr4(endpoint, (const struct sockaddr_in *)address);
 }
 
 static __always_inline bool endpoint_from_sockaddr6(struct endpoint *endpoint, const void *address)

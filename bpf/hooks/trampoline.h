@@ -20,7 +20,7 @@ int BPF_PROG(fexit_tcp_v4_connect, struct sock *sk, struct sockaddr *address, in
 {
 	struct endpoint remote = { .protocol = IPPROTO_TCP };
 
-	if (endpoint_from_sockaddr4(&remote, address))
+	if (endpoint_from_typed_sockaddr4(&remote, address))
 		report_connect_done(sk, &remote, result);
 	return 0;
 }

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     failure::Exit,
     report::{bytes, counted},
-    store::{Pruned, Reader, Recorder, Retention},
+    store::{Pruned, Reader, Recorder, Retention, StoreError},
 };
 
 /// Arguments of `prune`.
@@ -37,8 +37,12 @@ pub fn run(args: &PruneArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         args.max_megabytes.unwrap_or(configured.max_megabytes),
         args.rollup_days.unwrap_or(configured.rollup_days),
     );
-    // A database that is not there is an error here, not one to be created.
-    Reader::open(&global.db)?;
+    // A database that is not there is an error here, not one to be created; one of an earlier version is
+    // brought up to date.
+    match Reader::open(&global.db) {
+        Ok(_) | Err(StoreError::Older { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     let pruned = Recorder::open(&global.db)?.prune(&retention)?;
     output::write_text(|out| writeln!(out, "{}", told(&pruned)))?;
     Ok(Exit::Done)

@@ -8,6 +8,7 @@ mod backlog;
 mod canaries;
 mod containers;
 mod controls;
+mod manager;
 mod namespaces;
 mod privileges;
 mod reload;
@@ -30,6 +31,7 @@ use tokio::{
 use self::{
     backlog::{Backlog, Flushed},
     controls::Controls,
+    manager::{notify, notify_reloading},
     selfcheck::SelfChecking,
     signals::{Asked, Signals},
     watchdog::Watchdog,
@@ -365,17 +367,5 @@ fn finish(
         Ok(())
     } else {
         Err(WatchError::Died.into())
-    }
-}
-
-/// Tells the service manager, if there is one; it not listening is no reason to stop.
-fn notify(states: &[NotifyState<'_>]) {
-    drop(sd_notify::notify(states));
-}
-
-/// Newer service managers want to know when; older ones leave out what they do not know.
-fn notify_reloading() {
-    if let Ok(now) = NotifyState::monotonic_usec_now() {
-        notify(&[NotifyState::Reloading, now]);
     }
 }

@@ -252,7 +252,9 @@ impl Watcher {
             self.take_unannounced();
         }
         let mut events = self.capture.open_connections();
-        events.extend(self.capture.carried());
+        if is_last || self.pipeline.is_look_due(covered_until) {
+            events.extend(self.capture.carried());
+        }
         self.take_in(events);
         self.settle();
         self.name_containers();

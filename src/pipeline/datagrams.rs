@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sums::{Part, SourcePort};
+use super::sums::{Part, SourcePort, Totals};
 use crate::model::{BootClock, DatagramCount, Endpoint, Outcome, Sender, Timestamp};
 
 /// What was sent, if anything was: calls or packets, or more bytes of such as were counted before.
@@ -20,13 +20,12 @@ pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
         remote: count.remote,
         outcome,
         errno: (count.errno != 0).then_some(count.errno),
-        first: clock.at(count.first_boot_ns),
-        last: clock.at(count.last_boot_ns),
-        attempts: count.sent,
-        bytes_out: Some(count.bytes),
-        bytes_in: None,
-        duration: None,
-        source_port: SourcePort::of(count.source_port),
+        totals: Totals {
+            attempts: count.sent,
+            bytes_out: Some(count.bytes),
+            source_port: SourcePort::of(count.source_port),
+            ..Totals::between(clock.at(count.first_boot_ns), clock.at(count.last_boot_ns))
+        },
     })
 }
 
@@ -43,7 +42,10 @@ pub(super) fn refusal_of(count: &DatagramCount, clock: BootClock) -> Option<Part
         clock,
     )?;
     Some(Part {
-        bytes_out: None,
+        totals: Totals {
+            bytes_out: None,
+            ..part.totals
+        },
         ..part
     })
 }
@@ -111,14 +113,11 @@ impl Unanswered {
                     remote: *remote,
                     outcome: Outcome::Failed,
                     errno: None,
-                    // The time of day may have been set back between the two.
-                    first: balance.first.min(balance.last),
-                    last: balance.last,
-                    attempts,
-                    bytes_out: None,
-                    bytes_in: None,
-                    duration: None,
-                    source_port: SourcePort::Unknown,
+                    totals: Totals {
+                        attempts,
+                        // The time of day may have been set back between the two.
+                        ..Totals::between(balance.first.min(balance.last), balance.last)
+                    },
                 });
             }
             false

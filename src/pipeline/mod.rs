@@ -7,6 +7,7 @@
 mod connections;
 mod datagrams;
 mod makers;
+mod open;
 mod sockets;
 mod sums;
 
@@ -18,10 +19,11 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use connections::{Connections, Told};
+use connections::Connections;
 use datagrams::Unanswered;
 use makers::Makers;
-use sums::{Part, Sums};
+use open::Told;
+use sums::{Part, Sums, Totals};
 
 use crate::model::{
     Batch, BootClock, Connect, ContainerFacts, Endpoint, FlowRecord, KernelEvent, Loss, LossCause,
@@ -206,6 +208,12 @@ impl Pipeline {
         self.connections.take_questions(clock.now())
     }
 
+    /// Whether the kernel is to be asked now what open connections have carried: at each flush, unless
+    /// there are so many that this would cost too much.
+    pub fn is_look_due(&mut self, clock: BootClock) -> bool {
+        self.connections.is_look_due(clock.boot_ns())
+    }
+
     /// The kernel does not know this connection any more, and its end was not reported.
     pub fn lost_track_of(&mut self, connect: &Connect, clock: BootClock) {
         let told_by = *self.clock.get_or_insert(clock);
@@ -239,7 +247,10 @@ impl Pipeline {
         for (refusal, bytes) in std::mem::take(&mut self.refusals) {
             let taken = self.sums.take_sent(&refusal, bytes);
             self.add_part((taken > 0).then_some(Part {
-                attempts: taken,
+                totals: Totals {
+                    attempts: taken,
+                    ..refusal.totals
+                },
                 ..refusal
             }));
         }
@@ -248,7 +259,7 @@ impl Pipeline {
             let (record, is_unknown) = self.record(&part);
             if is_unknown {
                 self.unknown.insert(ticket);
-                self.lose(LossCause::ProcessUnknown, part.attempts, None);
+                self.lose(LossCause::ProcessUnknown, part.totals.attempts, None);
             }
             flows.push(FlowRecord {
                 ticket: Some(ticket),
@@ -258,7 +269,7 @@ impl Pipeline {
         for part in self.sums.take() {
             let (record, is_unknown) = self.record(&part);
             if is_unknown {
-                self.lose(LossCause::ProcessUnknown, part.attempts, None);
+                self.lose(LossCause::ProcessUnknown, part.totals.attempts, None);
             }
             flows.push(record);
         }
@@ -324,7 +335,7 @@ impl Pipeline {
         let Some(part) = part else { return };
         self.notice(&part);
         // A row of bytes alone is one thing that is missing.
-        let (count, bytes) = (part.attempts.max(1), part.bytes_out);
+        let (count, bytes) = (part.totals.attempts.max(1), part.totals.bytes_out);
         if !self.sums.add(part) {
             self.lose(LossCause::ContactsFull, count, bytes);
         }
@@ -346,7 +357,7 @@ impl Pipeline {
         let (record, is_unknown) = self.record(part);
         let was_counted = self.unknown.remove(&ticket);
         if is_unknown && !was_counted {
-            self.lose(LossCause::ProcessUnknown, part.attempts, None);
+            self.lose(LossCause::ProcessUnknown, part.totals.attempts, None);
         }
         self.settlements.push(FlowRecord {
             settles: Some(ticket),

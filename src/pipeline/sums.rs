@@ -17,6 +17,12 @@ pub(super) struct Part {
     pub(super) remote: Endpoint,
     pub(super) outcome: Outcome,
     pub(super) errno: Option<i32>,
+    pub(super) totals: Totals,
+}
+
+/// What a part adds up.
+#[derive(Clone, Debug)]
+pub(super) struct Totals {
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
     pub(super) attempts: u64,
@@ -69,14 +75,15 @@ impl Part {
     }
 
     pub(super) fn flow(&self, socket_cgroup: Option<String>) -> Flow {
+        let totals = &self.totals;
         Flow {
             flow_id: None,
-            start: self.first,
-            end: Some(self.last),
+            start: totals.first,
+            end: Some(totals.last),
             socket_uid: Some(self.sender.socket_uid),
             socket_cgroup,
             network_namespace: Some(self.sender.network_namespace),
-            source_port: match self.source_port {
+            source_port: match totals.source_port {
                 SourcePort::One(port) => Some(port),
                 SourcePort::Unknown | SourcePort::Several => None,
             },
@@ -87,60 +94,33 @@ impl Part {
             outcome: self.outcome,
             errno: self.errno,
             state: None,
-            attempts: self.attempts,
-            bytes_out: self.bytes_out,
-            bytes_in: self.bytes_in,
-            duration: self.duration,
+            attempts: totals.attempts,
+            bytes_out: totals.bytes_out,
+            bytes_in: totals.bytes_in,
+            duration: totals.duration,
         }
     }
 
     fn key(&self) -> Key {
         (self.sender, self.remote, self.outcome, self.errno)
     }
-
-    fn totals(&self) -> Totals {
-        Totals {
-            first: self.first,
-            last: self.last,
-            attempts: self.attempts,
-            bytes_out: self.bytes_out,
-            bytes_in: self.bytes_in,
-            duration: self.duration,
-            source_port: self.source_port,
-        }
-    }
-}
-
-/// What a part adds up, without what it is kept under.
-#[derive(Clone, Debug)]
-struct Totals {
-    first: Timestamp,
-    last: Timestamp,
-    attempts: u64,
-    bytes_out: Option<u64>,
-    bytes_in: Option<u64>,
-    duration: Option<Duration>,
-    source_port: SourcePort,
 }
 
 impl Totals {
-    fn part(self, (sender, remote, outcome, errno): Key) -> Part {
-        Part {
-            sender,
-            remote,
-            outcome,
-            errno,
-            first: self.first,
-            last: self.last,
-            attempts: self.attempts,
-            bytes_out: self.bytes_out,
-            bytes_in: self.bytes_in,
-            duration: self.duration,
-            source_port: self.source_port,
+    /// Nothing yet, in a stretch of time.
+    pub(super) fn between(first: Timestamp, last: Timestamp) -> Self {
+        Self {
+            first,
+            last,
+            attempts: 0,
+            bytes_out: None,
+            bytes_in: None,
+            duration: None,
+            source_port: SourcePort::Unknown,
         }
     }
 
-    fn merge(&mut self, other: &Part) {
+    fn merge(&mut self, other: &Self) {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.attempts = self.attempts.saturating_add(other.attempts);
@@ -185,13 +165,13 @@ impl Sums {
     pub(super) fn add(&mut self, part: Part) -> bool {
         let key = part.key();
         if let Some(sum) = self.parts.get_mut(&key) {
-            sum.merge(&part);
+            sum.merge(&part.totals);
             return true;
         }
         if self.parts.len() >= self.most {
             return false;
         }
-        self.parts.insert(key, part.totals());
+        self.parts.insert(key, part.totals);
         true
     }
 
@@ -211,9 +191,9 @@ impl Sums {
         let Some((key, sent)) = key.and_then(|key| Some((key, self.parts.get_mut(&key)?))) else {
             return 0;
         };
-        let taken = refused.attempts.min(sent.attempts);
+        let taken = refused.totals.attempts.min(sent.attempts);
         sent.attempts -= taken;
-        if taken == refused.attempts {
+        if taken == refused.totals.attempts {
             sent.bytes_out = sent.bytes_out.map(|sum| sum.saturating_sub(bytes));
         }
         if sent.attempts == 0 {
@@ -229,7 +209,13 @@ impl Sums {
         parts.sort_unstable_by_key(|(key, _)| *key);
         parts
             .into_iter()
-            .map(|(key, totals)| totals.part(key))
+            .map(|((sender, remote, outcome, errno), totals)| Part {
+                sender,
+                remote,
+                outcome,
+                errno,
+                totals,
+            })
             .collect()
     }
 }

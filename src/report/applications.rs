@@ -113,13 +113,16 @@ pub fn applications_report(
     unit_of: UnitChoice,
 ) -> ApplicationsReport {
     let mut by_host: BTreeMap<String, BTreeMap<Application, Vec<Contact>>> = BTreeMap::new();
-    for contact in contacts {
+    for of_one in in_groups(contacts) {
+        let Some(first) = of_one.first() else {
+            continue;
+        };
         by_host
-            .entry(contact.host.clone())
+            .entry(first.host.clone())
             .or_default()
-            .entry(contact.application.clone())
+            .entry(first.application.clone())
             .or_default()
-            .push(contact);
+            .extend(of_one);
     }
     let hosts = by_host
         .into_iter()
@@ -155,6 +158,21 @@ pub fn applications_report(
     }
 }
 
+/// Contacts of one application that come one after another, together.
+fn in_groups(contacts: Vec<Contact>) -> Vec<Vec<Contact>> {
+    let mut groups: Vec<Vec<Contact>> = Vec::new();
+    for contact in contacts {
+        let is_alike = |other: &Contact| {
+            other.application == contact.application && other.host == contact.host
+        };
+        match groups.last_mut() {
+            Some(group) if group.first().is_some_and(is_alike) => group.push(contact),
+            _ => groups.push(vec![contact]),
+        }
+    }
+    groups
+}
+
 /// The report on one application.
 pub fn application_report(
     application: Application,
@@ -171,19 +189,13 @@ pub fn application_report(
         unit,
         users: users.into_iter().cloned().collect(),
         destinations: contacts
-            .iter()
+            .into_iter()
             .map(|contact| destination_report(contact, unit))
             .collect(),
     }
 }
 
-fn destination_report(contact: &Contact, unit: SamplingUnit) -> DestinationReport {
-    let Destination {
-        name,
-        address,
-        port,
-        protocol,
-    } = &contact.destination;
+fn destination_report(contact: Contact, unit: SamplingUnit) -> DestinationReport {
     let attempts_where = |is_failure: bool| {
         contact
             .outcomes
@@ -196,12 +208,19 @@ fn destination_report(contact: &Contact, unit: SamplingUnit) -> DestinationRepor
         bytes_in,
         ..
     } = contact.total();
+    let units = unit.count_of(&contact);
+    let Destination {
+        name,
+        address,
+        port,
+        protocol,
+    } = contact.destination;
     DestinationReport {
-        name: name.clone(),
+        name,
         name_source: contact.name_source,
-        address: *address,
-        port: *port,
-        protocol: protocol.word(*address),
+        address,
+        port,
+        protocol: protocol.word(address),
         attempts: attempts_where(false),
         failed_attempts: attempts_where(true),
         outcomes: contact
@@ -211,10 +230,10 @@ fn destination_report(contact: &Contact, unit: SamplingUnit) -> DestinationRepor
             .collect(),
         bytes_out,
         bytes_in,
-        units: unit.count_of(contact),
+        units,
         first: contact.first,
         last: contact.last,
-        addresses: contact.addresses.clone(),
+        addresses: contact.addresses,
     }
 }
 

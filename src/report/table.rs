@@ -19,21 +19,21 @@ pub(super) enum Side {
 /// One cell. Its text is written as it is: what others chose was made visible before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) style: Style,
+    text: String,
+    style: Style,
+    width: usize,
 }
 
 impl Cell {
     pub(super) fn plain(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            style: Style::new(),
-        }
+        Self::styled(text, Style::new())
     }
 
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
+        let text = text.into();
         Self {
-            text: text.into(),
+            width: text.width(),
+            text,
             style,
         }
     }
@@ -44,17 +44,23 @@ impl Cell {
 pub(super) struct Table {
     headings: Vec<(&'static str, Side)>,
     rows: Vec<Vec<Cell>>,
+    /// The widest cell of each column, headings left out.
+    widest: Vec<usize>,
 }
 
 impl Table {
     pub(super) fn new(headings: Vec<(&'static str, Side)>) -> Self {
         Self {
+            widest: vec![0; headings.len()],
             headings,
             rows: Vec::new(),
         }
     }
 
     pub(super) fn add(&mut self, row: Vec<Cell>) {
+        for (widest, cell) in self.widest.iter_mut().zip(&row) {
+            *widest = cell.width.max(*widest);
+        }
         self.rows.push(row);
     }
 
@@ -94,7 +100,7 @@ impl Table {
             if *width == 0 {
                 continue;
             }
-            let missing = width.saturating_sub(cell.text.width());
+            let missing = width.saturating_sub(cell.width);
             let (before, after) = match side {
                 Side::Left => (0, missing),
                 Side::Right => (missing, 0),
@@ -117,19 +123,10 @@ impl Table {
     fn widths(&self) -> Vec<usize> {
         self.headings
             .iter()
-            .enumerate()
-            .map(|(column, (heading, _))| {
-                let widest = self
-                    .rows
-                    .iter()
-                    .filter_map(|row| row.get(column))
-                    .map(|cell| cell.text.width())
-                    .max()
-                    .unwrap_or(0);
-                match widest {
-                    0 => 0,
-                    some => some.max(heading.width()),
-                }
+            .zip(&self.widest)
+            .map(|((heading, _), widest)| match widest {
+                0 => 0,
+                some => heading.width().max(*some),
             })
             .collect()
     }

@@ -1,37 +1,36 @@
 //! Contacts: rollups of a window, by application and destination.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
-};
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 use rusqlite::Row;
 
 use super::{
     Reader, StoreError,
-    days::{DAY, bit_of, day_of, summed},
+    days::{bit_of, day_of, summed},
     growing::Growing,
     packed::{DayContact, Unpacker},
     query::{Bounds, ContactQuery},
     rows::application_of,
+    run_counts::RunCounts,
     share::Sum,
-    value::{Columns as _, invalid, outcome_of, uncount},
+    value::{outcome_of, uncount},
 };
-use crate::model::{Application, Contact, Destination, Protocol, Tally};
+use crate::model::{Application, Contact, Tally};
 
 /// Identities that the query is about, and what they stand for.
 #[derive(Debug, Default)]
-struct Makers {
+pub(super) struct Makers {
     /// Host and application by their numbers, each pair once.
-    pairs: Vec<(i64, i64)>,
+    pub(super) pairs: Vec<(i64, i64)>,
     /// The pair of each identity, and its user.
-    identities: HashMap<i64, (usize, Option<usize>), RandomState>,
+    pub(super) identities: HashMap<i64, (usize, Option<usize>), RandomState>,
     users: Vec<String>,
 }
 
-/// The pair of host and application, and the destination.
-type Contacts = HashMap<(usize, i64), Growing, RandomState>;
+/// By destination, of each pair of host and application: what is read together lies together, and fits
+/// into the caches of a processor.
+type Contacts = Vec<HashMap<i64, Growing, RandomState>>;
 
 const IDENTITIES: &str = "
 SELECT i.id, i.host_id, m.application_id, ifnull(i.user, i.uid || '') AS user
@@ -69,34 +68,22 @@ WHERE hour_ns >= ?1
   AND hour_ns < ?2
 ORDER BY hour_ns";
 
-const DAYS: &str = "
-SELECT identity_id, contacts
+const IDENTITIES_OF_DAY: &str = "
+SELECT identity_id, id
 FROM contact_day
 WHERE day_ns = ?1";
 
-// In order of runs, so that those of a contact can be counted as they come.
-const RUNS: &str = "
-SELECT c.run_id, c.identity_id, c.destination_id
-FROM contact_run AS c
-WHERE c.last_ns >= ?1
-  AND c.first_ns < ?2
-  AND (
-    ?3 = '[]'
-    OR NOT EXISTS (
-      SELECT 1
-      FROM json_each(?3) AS x
-      WHERE c.first_ns >= x.value ->> 0
-        AND c.last_ns < x.value ->> 1
-    )
-  )
-ORDER BY c.run_id";
+const PACKED: &str = "
+SELECT contacts
+FROM contact_day
+WHERE id = ?1";
 
 /// A stretch of the window, and where it is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
     /// Hours, from the first up to and without the last.
     Hours(i64, i64),
-    /// A day that is summed up.
+    /// A day that is summed up, as far as it is.
     Day(i64),
 }
 
@@ -117,55 +104,21 @@ impl Reader {
                 .as_ref()
                 .is_none_or(|wanted| wanted.contains(&id))
         };
-        let mut contacts = Contacts::default();
+        let mut contacts = vec![HashMap::default(); makers.pairs.len()];
+        let mut days = Vec::new();
         for piece in self.pieces(bounds)? {
             match piece {
                 Piece::Hours(since, until) => {
                     self.read_hours((since, until), &makers, &is_wanted, &mut contacts)?;
                 }
-                Piece::Day(day) => self.read_day(day, &makers, &is_wanted, &mut contacts)?,
+                Piece::Day(day) => days.push(day),
             }
         }
-        self.count_runs(bounds, &makers, &is_wanted, &mut contacts)?;
-        let contacts = self.named(contacts, &makers)?;
+        self.read_days(&days, &makers, &is_wanted, &mut contacts)?;
+        let runs = self.run_counts(bounds, &makers)?;
+        let contacts = self.named(contacts, &runs, &makers)?;
         snapshot.finish()?;
         Ok(contacts)
-    }
-
-    /// Counted apart and added at the end: there may be a million, and the contacts themselves do not fit
-    /// into the caches of a processor.
-    fn count_runs(
-        &self,
-        bounds: &Bounds,
-        makers: &Makers,
-        is_wanted: &dyn Fn(i64) -> bool,
-        contacts: &mut Contacts,
-    ) -> rusqlite::Result<()> {
-        /// The latest run, and how many there were.
-        type Runs = HashMap<(usize, i64), (i64, u64), RandomState>;
-
-        let mut runs = Runs::default();
-        let mut statement = self.connection.prepare_cached(RUNS)?;
-        let mut rows = statement.query((bounds.since, bounds.until, &bounds.except))?;
-        while let Some(row) = rows.next()? {
-            let destination = row.get(2)?;
-            let Some((pair, _)) = makers.identities.get(&row.get(1)?) else {
-                continue;
-            };
-            if is_wanted(destination) {
-                let run = row.get(0)?;
-                let counted = runs.entry((*pair, destination)).or_insert((run, 1));
-                if counted.0 != run {
-                    *counted = (run, counted.1 + 1);
-                }
-            }
-        }
-        for (key, (_, count)) in runs {
-            if let Some(contact) = contacts.get_mut(&key) {
-                contact.runs = count;
-            }
-        }
-        Ok(())
     }
 
     /// The window in order of time, in whole days where those are summed up.
@@ -173,12 +126,12 @@ impl Reader {
         let mut pieces = Vec::new();
         for (since, until) in bounds.stretches() {
             let mut from = since;
-            for day in summed(&self.connection, since..until.saturating_sub(DAY - 1))? {
+            for (day, summed_until) in summed(&self.connection, since..until)? {
                 if day > from {
                     pieces.push(Piece::Hours(from, day));
                 }
                 pieces.push(Piece::Day(day));
-                from = day.saturating_add(DAY);
+                from = summed_until;
             }
             if until > from {
                 pieces.push(Piece::Hours(from, until));
@@ -201,33 +154,51 @@ impl Reader {
             let Some((pair, user)) = makers.identities.get(&row.get(1)?) else {
                 continue;
             };
-            if is_wanted(destination) {
+            if is_wanted(destination)
+                && let Some(contacts) = contacts.get_mut(*pair)
+            {
                 let hour = row.get(0)?;
-                let growing = contacts.entry((*pair, destination)).or_default();
-                growing.grow(day_of(hour), &contact_of_hour(row, hour)?, *user);
+                let growing = contacts.entry(destination).or_default();
+                growing.grow_by_hour(day_of(hour), &contact_of_hour(row, hour)?, *user);
             }
         }
         Ok(())
     }
 
-    fn read_day(
+    /// One application after another, and its days in order: what is known of one fits into the caches
+    /// of a processor, what is known of all does not.
+    fn read_days(
         &self,
-        day: i64,
+        days: &[i64],
         makers: &Makers,
         is_wanted: &dyn Fn(i64) -> bool,
         contacts: &mut Contacts,
     ) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(DAYS)?;
-        let mut rows = statement.query((day,))?;
-        while let Some(row) = rows.next()? {
-            let Some((pair, user)) = makers.identities.get(&row.get(0)?) else {
+        let mut packed = Vec::new();
+        let mut statement = self.connection.prepare_cached(IDENTITIES_OF_DAY)?;
+        for day in days {
+            let mut rows = statement.query((day,))?;
+            while let Some(row) = rows.next()? {
+                let identity: i64 = row.get(0)?;
+                if let Some((pair, user)) = makers.identities.get(&identity) {
+                    let id: i64 = row.get(1)?;
+                    packed.push((*pair, *day, id, *user));
+                }
+            }
+        }
+        packed.sort_unstable();
+        let mut statement = self.connection.prepare_cached(PACKED)?;
+        for (pair, day, id, user) in packed {
+            let Some(contacts) = contacts.get_mut(pair) else {
                 continue;
             };
-            let mut packed = Unpacker::new(day, row.get_ref(1)?.as_blob()?);
-            while let Some(contact) = packed.next()? {
+            let mut rows = statement.query((id,))?;
+            let Some(row) = rows.next()? else { continue };
+            let mut stream = Unpacker::new(day, row.get_ref(0)?.as_blob()?);
+            while let Some(contact) = stream.next()? {
                 if is_wanted(contact.destination) {
-                    let growing = contacts.entry((*pair, contact.destination)).or_default();
-                    growing.grow(day, &contact, *user);
+                    let growing = contacts.entry(contact.destination).or_default();
+                    growing.grow_by_day(day, &contact, user);
                 }
             }
         }
@@ -271,7 +242,52 @@ impl Reader {
     }
 
     /// Numbers become what they stand for.
-    fn named(&self, contacts: Contacts, makers: &Makers) -> rusqlite::Result<Vec<Contact>> {
+    fn named(
+        &self,
+        mut contacts: Contacts,
+        runs: &RunCounts,
+        makers: &Makers,
+    ) -> rusqlite::Result<Vec<Contact>> {
+        let destinations =
+            self.destinations(&contacts.iter().flat_map(HashMap::keys).copied().collect())?;
+        let mut places = HashSet::default();
+        for ((host, _), contacts) in makers.pairs.iter().zip(&contacts) {
+            let names = contacts.keys().filter_map(|id| destinations.get(id)?.0);
+            places.extend(names.map(|name| (*host, name)));
+        }
+        let addresses = self.addresses(&places)?;
+        let mut named = Vec::new();
+        for (pair, host, application) in self.in_order(makers)? {
+            let Some((of_pair, runs)) = contacts.get_mut(pair).zip(runs.get(pair)) else {
+                continue;
+            };
+            let first = named.len();
+            for (id, mut growing) in of_pair.drain() {
+                // Foreign keys hold: what a rollup refers to is there.
+                let Some((name, destination)) = destinations.get(&id) else {
+                    continue;
+                };
+                let addresses = match (name, makers.pairs.get(pair)) {
+                    (Some(name), Some((host, _))) => addresses.get(&(*host, *name)).cloned(),
+                    _ => destination.address.map(|address| vec![address]),
+                };
+                growing.runs = runs.get(&id).copied().unwrap_or(0);
+                named.push(growing.finish(
+                    host.clone(),
+                    application.clone(),
+                    destination.clone(),
+                    &makers.users,
+                    addresses.unwrap_or_default(),
+                ));
+            }
+            let of_pair = named.get_mut(first..).unwrap_or_default();
+            of_pair.sort_unstable_by(|a: &Contact, b| a.destination.cmp(&b.destination));
+        }
+        Ok(named)
+    }
+
+    /// Pairs by the names of their hosts and applications.
+    fn in_order(&self, makers: &Makers) -> rusqlite::Result<Vec<(usize, String, Application)>> {
         let hosts: HashMap<i64, String> = self
             .connection
             .prepare_cached("SELECT id, name FROM host")?
@@ -282,87 +298,20 @@ impl Reader {
             .prepare_cached("SELECT * FROM application")?
             .query_map([], |row| Ok((row.get("id")?, application_of(row)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        // Foreign keys hold: what a rollup refers to is there.
         let mut pairs: Vec<_> = makers
             .pairs
             .iter()
             .enumerate()
-            .filter_map(|(at, (host, application))| {
-                Some((at, *host, hosts.get(host)?, applications.get(application)?))
+            .filter_map(|(pair, (host, application))| {
+                let application = applications.get(application)?.clone();
+                Some((pair, hosts.get(host)?.clone(), application))
             })
             .collect();
-        pairs.sort_by_key(|(_, _, host, application)| (*host, *application));
-        let mut by_pair = vec![Vec::new(); makers.pairs.len()];
-        for ((pair, destination), growing) in contacts {
-            if let Some(of_pair) = by_pair.get_mut(pair) {
-                of_pair.push((destination, growing));
-            }
-        }
-        let mut named = Vec::new();
-        for (at, host_id, host, application) in pairs {
-            let of_pair = by_pair.get_mut(at).map(std::mem::take).unwrap_or_default();
-            let first = named.len();
-            for (id, growing) in of_pair {
-                let (name, destination) = self.destination(id)?;
-                let addresses = match name {
-                    Some(name) => self.addresses(host_id, name)?,
-                    None => destination.address.into_iter().collect(),
-                };
-                let (host, application) = (host.clone(), application.clone());
-                let users = growing.users(&makers.users);
-                named.push(growing.finish(host, application, destination, users, addresses));
-            }
-            let of_pair = named.get_mut(first..).unwrap_or_default();
-            of_pair.sort_by(|a, b| a.destination.cmp(&b.destination));
-        }
-        Ok(named)
+        pairs.sort_by(|(_, host, application), (_, other_host, other)| {
+            (host, application).cmp(&(other_host, other))
+        });
+        Ok(pairs)
     }
-
-    fn destination(&self, id: i64) -> rusqlite::Result<(Option<i64>, Destination)> {
-        self.connection
-            .prepare_cached(
-                "SELECT d.name_id, n.name, d.address, d.port, d.protocol
-                 FROM destination AS d
-                 LEFT JOIN name AS n ON n.id = d.name_id
-                 WHERE d.id = ?1",
-            )?
-            .query_row((id,), |row| {
-                let destination = Destination {
-                    name: row.get(1)?,
-                    address: address_of(row, 2)?,
-                    port: row.get(3)?,
-                    protocol: Protocol(row.get(4)?),
-                };
-                Ok((row.get(0)?, destination))
-            })
-    }
-
-    fn addresses(&self, host: i64, name: i64) -> rusqlite::Result<Vec<IpAddr>> {
-        let mut addresses: Vec<IpAddr> = self
-            .connection
-            .prepare_cached(
-                "SELECT address
-                 FROM name_address
-                 WHERE host_id = ?1
-                   AND name_id = ?2",
-            )?
-            .query_map((host, name), |row| address_of(row, 0))?
-            .filter_map(Result::transpose)
-            .collect::<rusqlite::Result<_>>()?;
-        addresses.sort_unstable();
-        // Several stores may have seen one.
-        addresses.dedup();
-        Ok(addresses)
-    }
-}
-
-fn address_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<IpAddr>> {
-    let Some(text) = row.get_ref(column)?.as_str_or_null()? else {
-        return Ok(None);
-    };
-    text.parse()
-        .map(Some)
-        .map_err(|error: std::net::AddrParseError| invalid(error.into()))
 }
 
 fn contact_of_hour(row: &Row<'_>, hour: i64) -> rusqlite::Result<DayContact> {
@@ -380,15 +329,5 @@ fn contact_of_hour(row: &Row<'_>, hour: i64) -> rusqlite::Result<DayContact> {
             first: row.get(8)?,
             last: row.get(9)?,
         },
-    })
-}
-
-/// A destination from a row of its table with `name` beside it.
-pub(super) fn destination_of(row: &Row<'_>) -> rusqlite::Result<Destination> {
-    Ok(Destination {
-        name: row.get("name")?,
-        address: row.address("address")?,
-        port: row.get("port")?,
-        protocol: Protocol(row.get("protocol")?),
     })
 }

@@ -9,7 +9,7 @@ use rusqlite::Row;
 
 use super::{
     Reader, StoreError,
-    contacts::destination_of,
+    destinations::destination_of,
     detail::last_flow,
     flows::{EVERYTHING, Makers},
     read::{loss_of, watch_period_of},

@@ -4,11 +4,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::file::APPLICATION_ID;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_flows.sql"),
     include_str!("../../migrations/0002_self_checks.sql"),
     include_str!("../../migrations/0003_compact.sql"),
-    include_str!("../../migrations/0004_who.sql"),
+    include_str!("../../migrations/0004_packed_runs.sql"),
+    include_str!("../../migrations/0005_who.sql"),
 ];
 
 /// The schema that this program reads and writes.

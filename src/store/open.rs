@@ -64,8 +64,17 @@ fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.file_control(Some("main"), FileControl::PersistWal(&mut persist))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
+}
+
+/// Without this SQLite plans a statement anew whenever other values are bound to it, which takes longer
+/// than to run it.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
 }
 
 /// Opens an existing database for reading.
@@ -83,6 +92,7 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, StoreError> {
         },
     };
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_plans(&connection).map_err(|error| StoreError::of_sqlite(path, error))?;
     let found =
         migrate::version(&connection).map_err(|error| StoreError::of_sqlite(path, error))?;
     refuse_newer(path, found)?;

@@ -3,12 +3,15 @@
 //! A report over months reads hundreds of thousands of them: as rows, SQLite would spend more on
 //! finding each column than on anything else.
 //!
-//! The form: contacts in ascending order of destination, each as numbers of seven bits a byte, low
-//! ones first: destination less the one before; outcome times 8 plus rank of the name's source (0:
-//! none); hours of the day as bits; attempts; bytes out; bytes in; first attempt less start of the
-//! day; last less first. The last two may be negative and are folded: 0, -1, 1, -2, 2 and so on.
+//! The form: contacts in ascending order of destination, each as numbers: destination less the one
+//! before; outcome times 8 plus rank of the name's source (0: none); hours of the day as bits;
+//! attempts; bytes out; bytes in; first attempt less start of the day, folded; last less first, folded.
 
-use super::{share::Sum, value::outcome_of};
+use super::{
+    numbers::{Reading, Writing},
+    share::Sum,
+    value::{invalid, outcome_of},
+};
 use crate::model::{Outcome, Tally};
 
 /// What one identity had to do with one destination on one day.
@@ -24,7 +27,7 @@ pub(super) struct DayContact {
 /// Writes a stream.
 #[derive(Debug, Default)]
 pub(super) struct Packer {
-    bytes: Vec<u8>,
+    stream: Writing,
     destination: i64,
 }
 
@@ -37,45 +40,29 @@ impl Packer {
             sum,
             ..
         } = contact;
-        self.number(destination.wrapping_sub(self.destination).cast_unsigned());
+        let stream = &mut self.stream;
+        stream.number(destination.wrapping_sub(self.destination).cast_unsigned());
         self.destination = *destination;
         let tag = outcome * 8 + sum.name_source.unwrap_or(0);
-        self.number(tag.cast_unsigned());
-        self.number(u64::from(*hours));
-        self.number(sum.tally.attempts);
-        self.number(sum.tally.bytes_out);
-        self.number(sum.tally.bytes_in);
-        self.number(folded(sum.first.wrapping_sub(day)));
-        self.number(folded(sum.last.wrapping_sub(sum.first)));
+        stream.number(tag.cast_unsigned());
+        stream.number(u64::from(*hours));
+        stream.number(sum.tally.attempts);
+        stream.number(sum.tally.bytes_out);
+        stream.number(sum.tally.bytes_in);
+        stream.folded(sum.first.wrapping_sub(day));
+        stream.folded(sum.last.wrapping_sub(sum.first));
     }
 
     /// The stream.
     pub(super) fn finish(self) -> Vec<u8> {
-        self.bytes
+        self.stream.finish()
     }
-
-    fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            let low = u8::try_from(value & 0x7f).unwrap_or_default();
-            self.bytes.push(low | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push(u8::try_from(value).unwrap_or_default());
-    }
-}
-
-fn folded(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)).cast_unsigned()
-}
-
-fn unfolded(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
 /// Reads a stream.
 #[derive(Debug)]
 pub(super) struct Unpacker<'a> {
-    bytes: &'a [u8],
+    stream: Reading<'a>,
     day: i64,
     destination: i64,
 }
@@ -83,7 +70,7 @@ pub(super) struct Unpacker<'a> {
 impl<'a> Unpacker<'a> {
     pub(super) fn new(day: i64, bytes: &'a [u8]) -> Self {
         Self {
-            bytes,
+            stream: Reading::of(bytes),
             day,
             destination: 0,
         }
@@ -91,23 +78,25 @@ impl<'a> Unpacker<'a> {
 
     /// The next contact; an error if the stream makes no sense.
     pub(super) fn next(&mut self) -> rusqlite::Result<Option<DayContact>> {
-        if self.bytes.is_empty() {
+        if self.stream.is_at_end() {
             return Ok(None);
         }
         self.contact().map(Some)
     }
 
     fn contact(&mut self) -> rusqlite::Result<DayContact> {
-        self.destination = self.destination.wrapping_add(self.number()?.cast_signed());
-        let tag = self.number()?.cast_signed();
-        let hours = u32::try_from(self.number()?).map_err(|_| broken())?;
+        self.destination = self
+            .destination
+            .wrapping_add(self.stream.number()?.cast_signed());
+        let tag = self.stream.number()?.cast_signed();
+        let hours = u32::try_from(self.stream.number()?).map_err(|cause| invalid(cause.into()))?;
         let tally = Tally {
-            attempts: self.number()?,
-            bytes_out: self.number()?,
-            bytes_in: self.number()?,
+            attempts: self.stream.number()?,
+            bytes_out: self.stream.number()?,
+            bytes_in: self.stream.number()?,
         };
-        let first = self.day.wrapping_add(unfolded(self.number()?));
-        let last = first.wrapping_add(unfolded(self.number()?));
+        let first = self.day.wrapping_add(self.stream.folded()?);
+        let last = first.wrapping_add(self.stream.folded()?);
         Ok(DayContact {
             destination: self.destination,
             outcome: outcome_of(tag / 8)?,
@@ -120,22 +109,6 @@ impl<'a> Unpacker<'a> {
             },
         })
     }
-
-    fn number(&mut self) -> rusqlite::Result<u64> {
-        let mut value = 0;
-        for (at, byte) in self.bytes.iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte & 0x80 == 0 {
-                self.bytes = self.bytes.get(at + 1..).unwrap_or_default();
-                return Ok(value);
-            }
-        }
-        Err(broken())
-    }
-}
-
-fn broken() -> rusqlite::Error {
-    super::value::invalid("a packed day makes no sense".into())
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rusqlite::{Connection, Params, TransactionBehavior};
 
-use super::{Recorder, StoreError, days, detail::change_count, open::checkpoint, value::uncount};
+use super::{
+    Recorder, StoreError, days, detail::change_count, open::checkpoint, runs, value::uncount,
+};
 use crate::model::Timestamp;
 
 /// What retention keeps.
@@ -215,6 +217,7 @@ impl Recorder {
         self.transaction(|connection| days::forget_before(connection, hours_before))?;
         let mut dropped =
             self.repeat(|connection| connection.execute(DROP_HOURS, (hours_before, ROWS_AT_ONCE)))?;
+        self.transaction(|connection| runs::forget_before(connection, before))?;
         dropped +=
             self.repeat(|connection| connection.execute(DROP_RUNS, (before, ROWS_AT_ONCE)))?;
         self.transaction(|connection| {

@@ -28,6 +28,8 @@ pub(super) struct Bounds {
     pub(super) until: i64,
     /// Windows that are left out: a JSON list of pairs.
     pub(super) except: String,
+    /// The same as numbers.
+    pub(super) left_out: Vec<(i64, i64)>,
     /// The same in order, none touching another.
     gaps: Vec<(i64, i64)>,
     /// Pattern for GLOB.
@@ -48,7 +50,8 @@ impl Bounds {
                 .map_or(i64::MIN, |at| at.hour().unix_ns()),
             until: query.window.until.map_or(i64::MAX, next_full_hour),
             except: json(&except),
-            gaps: merged(except),
+            gaps: merged(except.clone()),
+            left_out: except,
             application: query.application.as_deref().map(glob),
             to: query.to.as_deref().map(glob),
             host: query.host.clone(),

@@ -1,12 +1,12 @@
 //! The rows that sums are kept in.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, Statement};
 
 use super::{
-    days,
+    days, runs,
     share::{AddressKey, Period, Share, Sum, SumKey},
     value::{count, number_of},
 };
@@ -81,10 +81,11 @@ impl Sums {
             .collect();
         sums.sort_unstable_by_key(|(key, _)| *key);
         let is_hour = |(key, _): &(SumKey, Sum)| matches!(key.period, Period::Hour(_));
-        let (hours, runs) = sums.split_at(sums.partition_point(is_hour));
-        days::hours_changed(connection, hours_of(hours))?;
+        let (hours, of_runs) = sums.split_at(sums.partition_point(is_hour));
+        days::hours_changed(connection, periods_of(hours))?;
+        runs::runs_changed(connection, periods_of(of_runs))?;
         write_rows(connection, HOURS, hours, meet)?;
-        write_rows(connection, RUNS, runs, meet)?;
+        write_rows(connection, RUNS, of_runs, meet)?;
         let mut addresses: Vec<(AddressKey, Sum)> = self.addresses.drain().collect();
         addresses.sort_unstable_by_key(|(key, _)| *key);
         for (key, sum) in &addresses {
@@ -94,13 +95,13 @@ impl Sums {
     }
 }
 
-fn hours_of(sums: &[(SumKey, Sum)]) -> BTreeSet<i64> {
-    sums.iter()
-        .filter_map(|(key, _)| match key.period {
-            Period::Hour(hour) => Some(hour),
-            Period::Run(_) => None,
+/// Each once and in order, as sums of one kind are.
+fn periods_of(sums: &[(SumKey, Sum)]) -> impl Iterator<Item = i64> {
+    sums.chunk_by(|(one, _), (other, _)| one.period == other.period)
+        .filter_map(<[_]>::first)
+        .map(|(key, _)| match key.period {
+            Period::Hour(period) | Period::Run(period) => period,
         })
-        .collect()
 }
 
 fn write_rows(
@@ -224,7 +225,10 @@ pub(super) fn take_from_sum(
             days::hours_changed(connection, [hour])?;
             (HOURS, hour)
         }
-        Period::Run(run) => (RUNS, run),
+        Period::Run(run) => {
+            runs::runs_changed(connection, [run])?;
+            (RUNS, run)
+        }
     };
     let outcome = number_of(key.outcome);
     connection

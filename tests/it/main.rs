@@ -31,6 +31,7 @@ mod store_known;
 mod store_open;
 mod store_prune;
 mod store_record;
+mod store_runs;
 mod store_schema;
 mod store_sums;
 mod store_upgrade;

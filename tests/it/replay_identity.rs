@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use egress_baseline::{
     model::{
-        Ancestor, CgroupSeen, ContainerFacts, DatagramCount, Endpoint, ImageFlags, KernelEvent, LossCause, Outcome,
-        ProcessImage, ProcessKey, Sender,
+        Ancestor, CgroupSeen, ContainerFacts, DatagramCount, Endpoint, ImageFlags, KernelEvent,
+        LossCause, Outcome, ProcessImage, ProcessKey, Sender,
     },
     pipeline::{Pipeline, Scope},
 };

@@ -343,3 +343,29 @@ proptest! {
         assert_eq!(total(&batches), (u64::from(!was_open), sent + 5 - before));
     }
 }
+
+#[test]
+fn the_more_connections_are_open_the_less_often_the_kernel_looks_at_all_of_them() {
+    let mut pipeline = pipeline();
+    let mut socket = 0;
+    let mut found_more = |pipeline: &mut Pipeline, many: u64| {
+        for _ in 0..many {
+            socket += 1;
+            take(pipeline, found(socket, socket.is_multiple_of(2)).1);
+        }
+    };
+    assert!(pipeline.is_look_due(clock(100)));
+    assert!(
+        pipeline.is_look_due(clock(100)),
+        "there is nothing to look at"
+    );
+    found_more(&mut pipeline, 2_000);
+    assert!(pipeline.is_look_due(clock(101)));
+    found_more(&mut pipeline, 28_000);
+    // Thirty thousand, in flushes of ten seconds and in one that is early.
+    let due: Vec<u64> = [102, 110, 111, 116, 126, 131, 136, 146]
+        .into_iter()
+        .filter(|second| pipeline.is_look_due(clock(*second)))
+        .collect();
+    assert_eq!(due, [116, 131, 146]);
+}

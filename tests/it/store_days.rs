@@ -35,7 +35,13 @@ fn both_answers(path: &Path, query: &ContactQuery) -> [Vec<Contact>; 2] {
         .unwrap();
     Connection::open(&copy)
         .unwrap()
-        .execute_batch("DELETE FROM summed_day; DELETE FROM contact_day")
+        .execute_batch(
+            "DELETE FROM summed_day;
+             DELETE FROM contact_day;
+             UPDATE run SET packed_day_ns = NULL;
+             DELETE FROM packed_run_day;
+             DELETE FROM contact_run_day",
+        )
         .unwrap();
     let from_hours = contacts(&copy, query);
     std::fs::remove_file(copy).unwrap();
@@ -110,21 +116,56 @@ proptest! {
     }
 }
 
+/// As far as the day is summed up, in minutes.
+fn summed_minutes(path: &Path) -> i64 {
+    let query = "SELECT ifnull(SUM(until_ns - day_ns), 0) / 60000000000 FROM summed_day";
+    number(path, query)
+}
+
 #[test]
-fn a_day_that_is_not_over_is_not_summed_up() {
+fn a_day_is_summed_up_as_far_as_its_hours_are_over() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("flows.db");
     let mut recorder = Recorder::open(&path).unwrap();
     let period = recorder.begin(&watch_period("web-1", MIDNIGHT)).unwrap();
-    let news = batch(vec![record_of(flow(NOON, "192.0.2.1"))], NOON + 11 * HOUR);
-    recorder.record(period, &news).unwrap();
-    recorder.sum_up_days().unwrap();
-    assert_eq!(number(&path, "SELECT COUNT(*) FROM summed_day"), 0);
-    recorder
-        .record(period, &batch(vec![], MIDNIGHT + DAY))
-        .unwrap();
-    recorder.sum_up_days().unwrap();
-    assert_eq!(number(&path, "SELECT COUNT(*) FROM summed_day"), 1);
+    let mut until = |minutes: i64, news| {
+        let covered = MIDNIGHT + minutes * HOUR / 60;
+        recorder.record(period, &batch(news, covered)).unwrap();
+        recorder.sum_up_days().unwrap();
+        let [with_days, from_hours] = both_answers(&path, &ContactQuery::default());
+        assert_eq!(with_days, from_hours);
+        summed_minutes(&path)
+    };
+    let morning = || record_of(flow(MIDNIGHT + 9 * HOUR, "192.0.2.1"));
+    assert_eq!(until(9 * 60 + 59, vec![morning()]), 9 * 60);
+    // Connects that began before the hour was over may have no outcome yet.
+    assert_eq!(until(10 * 60 + 9, vec![]), 9 * 60);
+    assert_eq!(until(10 * 60 + 11, vec![morning()]), 10 * 60);
+    assert_eq!(until(24 * 60 + 9, vec![]), 23 * 60);
+    assert_eq!(until(24 * 60 + 11, vec![]), 24 * 60);
+    assert_eq!(until(48 * 60, vec![]), 24 * 60);
+}
+
+#[test]
+fn what_comes_after_the_summed_hours_of_a_day_leaves_them_and_shows() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("flows.db");
+    let mut recorder = Recorder::open(&path).unwrap();
+    let period = recorder.begin(&watch_period("web-1", MIDNIGHT)).unwrap();
+    let at_hour = |hour: i64| vec![record_of(flow(MIDNIGHT + hour * HOUR, "192.0.2.1"))];
+    let covered = MIDNIGHT + 11 * HOUR + HOUR / 2;
+    for (hour, summed, contacts_hours) in [(9, 11, 1), (11, 11, 2), (10, 0, 3)] {
+        recorder
+            .record(period, &batch(at_hour(hour), covered))
+            .unwrap();
+        if hour == 9 {
+            recorder.sum_up_days().unwrap();
+        }
+        assert_eq!(summed_minutes(&path), summed * 60, "{hour}");
+        let [with_days, from_hours] = both_answers(&path, &ContactQuery::default());
+        assert_eq!(with_days[0].hours, contacts_hours);
+        assert_eq!(with_days, from_hours);
+    }
 }
 
 #[test]

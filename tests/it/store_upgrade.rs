@@ -93,9 +93,29 @@ fn an_upgraded_store_has_the_contacts_that_it_had() {
         FROM contacts";
     let before = number(&path, sums);
     let rows = number(&path, "SELECT COUNT(*) FROM contacts");
-    drop(Recorder::open(&path).unwrap());
-    assert_eq!(number(&path, sums), before);
-    let reader = Reader::open(&path).unwrap();
-    let contacts = reader.contacts(&ContactQuery::default()).unwrap();
-    assert_eq!(contacts.len(), usize::try_from(rows).unwrap());
+    let mut recorder = Recorder::open(&path).unwrap();
+    let runs_before = number(&path, "SELECT CAST(TOTAL(runs) AS INTEGER) FROM contacts");
+    assert!(runs_before > 0);
+    // As it was left, and packed.
+    for is_packed in [false, true] {
+        if is_packed {
+            recorder.sum_up_days().unwrap();
+        }
+        assert_eq!(number(&path, sums), before);
+        let reader = Reader::open(&path).unwrap();
+        let contacts = reader.contacts(&ContactQuery::default()).unwrap();
+        assert_eq!(contacts.len(), usize::try_from(rows).unwrap());
+        let runs: u64 = contacts.iter().map(|contact| contact.runs).sum();
+        assert_eq!(runs, runs_before.cast_unsigned());
+    }
+}
+
+#[test]
+fn the_advice_of_who_meets_an_older_store_works() {
+    let place = Place::new();
+    old_store(&place.path().join("flows.db"));
+    let complaint = place.run(&["report"]).complaint();
+    assert!(complaint.contains("flows.db prune"), "{complaint}");
+    place.run(&["prune"]).told();
+    place.run(&["report"]).told();
 }

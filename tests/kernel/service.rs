@@ -1,7 +1,7 @@
 //! The observer as a service manager sees it: what it tells, and as whom it runs.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::{
         fs::{PermissionsExt, chown},
         net::UnixDatagram,
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{
     child::Report,
     dump::{Dump, listed},
-    observer::{ask, observe_command},
+    observer::{NO_SELF_CHECK, ask, observe_command},
     session::backend_asked_for,
     workshop::Workshop,
 };
@@ -27,6 +27,9 @@ const NOBODY: u32 = 65_534;
 
 /// Loading and attaching takes seconds in an emulated machine.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// More than any host lets wait for a service manager.
+const MOST_MESSAGES: usize = 1 << 20;
 
 /// CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_PERFMON and CAP_BPF.
 const FOR_HOOKS: u64 = 1 << 2 | 1 << 12 | 1 << 19 | 1 << 38 | 1 << 39;
@@ -40,6 +43,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test(
             "an observer that root starts becomes the user of its configuration",
             becomes_its_user,
+        ),
+        Trial::test(
+            "a service manager that does not listen keeps nobody from ending",
+            deaf_manager,
         ),
         Trial::test(
             "a database of somebody else is refused with what to do",
@@ -91,6 +98,21 @@ impl Service {
         Err(format!("no {line}, but {heard:?}"))
     }
 
+    /// Leaves no room for another message.
+    fn fill(&self) -> io::Result<()> {
+        let address = self.manager.local_addr()?;
+        let sender = UnixDatagram::unbound()?;
+        sender.set_nonblocking(true)?;
+        for _ in 0..MOST_MESSAGES {
+            match sender.send_to_addr(b"WATCHDOG=1\n", &address) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("there is always room"))
+    }
+
     fn signal(&self, signal: Signal) -> Result<(), String> {
         kill_process(Pid::from_child(&self.child), signal).map_err(|errno| errno.to_string())
     }
@@ -103,8 +125,25 @@ impl Service {
             }
             thread::sleep(Duration::from_millis(50));
         }
-        Err("it does not end".to_owned())
+        Err(format!("it does not end:\n{}", threads_of(self.child.id())))
     }
+}
+
+/// What its threads are doing, for whoever has to find out why it does not end.
+fn threads_of(pid: u32) -> String {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let tell = |task: fs::DirEntry| {
+        let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let (name, stack) = (read("comm"), read("stack"));
+        format!(
+            "{}: {}\n{stack}",
+            name.trim_end(),
+            read("syscall").trim_end()
+        )
+    };
+    tasks.filter_map(Result::ok).map(tell).collect()
 }
 
 impl Drop for Service {
@@ -164,6 +203,22 @@ fn becomes_its_user() -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("it ended with {status}, recorded {}", listed(&flows)).into())
+}
+
+fn deaf_manager() -> Result<(), Failed> {
+    let workshop = Workshop::build()?;
+    let configuration = workshop.path().join("config.toml");
+    fs::write(&configuration, format!("[observe]\n{NO_SELF_CHECK}"))?;
+    let database = workshop.path().join("flows.db");
+    let service = Service::start(&workshop, &database, &configuration)?;
+    service.await_line("READY=1")?;
+    service.fill()?;
+    service.signal(Signal::TERM)?;
+    let status = service.await_end()?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("it ended with {status}").into())
 }
 
 /// BPF, PERFMON and SYS_ADMIN: what the thread keeps that attaches hooks to modules.

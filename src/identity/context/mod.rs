@@ -235,4 +235,6 @@ fn uid_of_slice(component: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
+mod fact_tests;
+#[cfg(test)]
 mod tests;

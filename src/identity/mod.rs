@@ -44,11 +44,29 @@ pub fn application_of(raw: &RawIdentity) -> Application {
 
 #[cfg(test)]
 mod tests {
-    use super::application_of;
+    use super::{RULES_VERSION, application_of, context, program, script};
     use crate::model::RawIdentity;
 
     fn text_of(raw: RawIdentity) -> String {
         application_of(&raw).to_string()
+    }
+
+    #[test]
+    fn tables_that_change_bear_a_new_version() {
+        let tables = format!(
+            "{:?}{:?}{:?}{:?}",
+            context::JOB_UNITS,
+            context::LOGIN_UNITS,
+            program::layouts(),
+            script::LANGUAGES
+        );
+        // Whoever changes a table raises the version once for each release, so that stores are mapped
+        // anew, and writes down the new digest.
+        assert_eq!(
+            (RULES_VERSION, script::digest_of(&tables)),
+            (2, 1_876_506_975),
+            "the tables have changed: so must the version"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use egress_baseline::{
     identity::{RULES_VERSION, application_of},
     mapping::map_by_present_rules,
-    model::{FlowRecord, IdentityRecord, Timestamp},
+    model::{FlowRecord, IdentityRecord, RawIdentity, Timestamp},
     store::{ContactQuery, Reader, Recorder},
 };
 use tempfile::tempdir;
@@ -109,6 +109,61 @@ fn contacts_of_earlier_rules_stay_known_under_the_new_ones() {
     ];
     assert_eq!(contacts(&path), expected(&known));
     assert_eq!(Reader::open(&path).unwrap().size().unwrap().applications, 2);
+}
+
+/// A flow of Python that earlier rules knew by its program alone.
+fn of_script(time: i64, to: &str, script: &str, pid: u32, run: &str) -> FlowRecord {
+    let record = made_by(flow(time, to), "/usr/bin/python3.11", pid, Some(run));
+    let raw = RawIdentity {
+        interpreter_argv: Some(vec!["python3".to_owned(), script.to_owned()]),
+        interpreter_directory: Some("/opt/backup".to_owned()),
+        ..record.identity.raw.clone()
+    };
+    FlowRecord {
+        identity: Arc::new(IdentityRecord {
+            raw,
+            ..(*record.identity).clone()
+        }),
+        ..record
+    }
+}
+
+#[test]
+fn two_services_on_one_interpreter_come_apart_with_what_each_has_done() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("flows.db");
+    store_with(
+        &path,
+        vec![
+            of_script(NOON, "192.0.2.1", "push.py", 1, "cgroup:1@boot"),
+            of_script(NOON + DAY, "192.0.2.1", "push.py", 2, "cgroup:2@boot"),
+            of_script(NOON + DAY, "192.0.2.1", "poll.py", 3, "cgroup:3@boot"),
+        ],
+    );
+    assert_eq!(Reader::open(&path).unwrap().size().unwrap().applications, 1);
+
+    let mut recorder = Recorder::open(&path).unwrap();
+    map_by_present_rules(&mut recorder).unwrap();
+    drop(recorder);
+    let contacts = Reader::open(&path)
+        .unwrap()
+        .contacts(&ContactQuery::default())
+        .unwrap();
+    let mut found: Vec<_> = contacts
+        .iter()
+        .map(|contact| {
+            let script = contact.application.script.as_deref().unwrap();
+            (script, contact.first, contact.runs, contact.days)
+        })
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ("/opt/backup/poll.py", at(NOON + DAY), 1, 1),
+            ("/opt/backup/push.py", at(NOON), 2, 2),
+        ]
+    );
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(super) fn container_of(slices: &[&str], rest: &[&str]) -> Option<Container> 
     if slices == ["machine.slice"]
         && let Some(name) = machine_of(first)
     {
-        return (below.first() != Some(&"supervisor")).then(|| named("nspawn", name));
+        return (below.first() != Some(&"supervisor")).then(|| named("nspawn", &name));
     }
     named_by_engine(slices, rest)
 }
@@ -126,13 +126,28 @@ fn of_identifier(component: &str) -> Option<Container> {
 
 /// `machine-NAME.scope` of systemd-nspawn. Libvirt names its own `machine-qemu\x2dNUMBER\x2dNAME`:
 /// those hold an emulator, which is a program of the host.
-fn machine_of(component: &str) -> Option<&str> {
+fn machine_of(component: &str) -> Option<String> {
     let name = component.strip_prefix("machine-")?.strip_suffix(".scope")?;
     let is_of_libvirt = name.split_once("\\x2d").is_some_and(|(driver, rest)| {
         matches!(driver, "qemu" | "lxc" | "xen" | "ch")
             && rest.starts_with(|first: char| first.is_ascii_digit())
     });
-    (!is_of_libvirt && !name.is_empty()).then_some(name)
+    (!is_of_libvirt && !name.is_empty()).then(|| without_random_end(&name.replace("\\x2d", "-")))
+}
+
+/// An ephemeral machine of systemd-nspawn is named after its image, and sixteen digits.
+fn without_random_end(name: &str) -> String {
+    const DIGITS: usize = 16;
+    match name.rsplit_once('-') {
+        Some((image, digits))
+            if !image.is_empty()
+                && digits.len() == DIGITS
+                && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            image.to_owned()
+        }
+        _ => name.to_owned(),
+    }
 }
 
 fn named(engine: &'static str, name: &str) -> Container {

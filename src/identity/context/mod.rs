@@ -24,7 +24,7 @@ use unit::unit_of;
 
 /// Units whose processes are jobs of users rather than one service, without `.service`, and what
 /// their jobs are called.
-const JOB_UNITS: [(&str, &str); 8] = [
+pub(super) const JOB_UNITS: [(&str, &str); 8] = [
     ("anacron", "cron"),
     ("atd", "at"),
     ("cron", "cron"),
@@ -37,7 +37,7 @@ const JOB_UNITS: [(&str, &str); 8] = [
 
 /// Units that let people log in. Where nothing moves a session out of them, the account that
 /// somebody logged in with tells the session from the service.
-const LOGIN_UNITS: [&str; 10] = [
+pub(super) const LOGIN_UNITS: [&str; 10] = [
     "console-getty.service",
     "container-getty@.service",
     "dropbear.service",

@@ -86,6 +86,15 @@ fn user_units_and_sessions_bear_the_user_of_the_slice() {
         /user.slice/user-1000.slice/user@1000.service/app.slice/app-org.gnome.Terminal.slice/vte-spawn-0c2b8fca-2f6d-4f4e-9d38-3b7c1d1a2b3c.scope -> user-unit:alice:vte-spawn-*.scope
         /user.slice/user-1000.slice/user@1000.service/app.slice/snap.firefox.firefox-0c2b8fca-2f6d-4f4e-9d38-3b7c1d1a2b3c.scope -> user-unit:alice:snap.firefox.firefox-*.scope
         /user.slice/user-1000.slice/user@1000.service -> user-unit:alice:user@.service
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.mozilla.firefox-4711.scope -> user-unit:alice:app-flatpak-org.mozilla.firefox-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-org.kde.konsole-2f6d4f4e9d383b7c1d1a2b3c0c2b8fca.scope -> user-unit:alice:app-org.kde.konsole-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-dbus\x2d:1.42\x2dorg.example.Helper.slice/dbus-:1.42-org.example.Helper@0.service -> user-unit:alice:dbus-*-org.example.Helper@.service
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-backup@autostart.service -> user-unit:alice:app-backup@.service
+        /user.slice/user-1000.slice/user@1000.service/tmux-spawn-0c2b8fca-2f6d-4f4e-9d38-3b7c1d1a2b3c.scope -> user-unit:alice:tmux-spawn-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/run-r0123456789abcdef0123456789abcdef.scope -> user-unit:alice:run-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/run-u42.service -> user-unit:alice:run-*.service
+        /user.slice/user-1000.slice/user@1000.service/session.slice/pipewire.service -> user-unit:alice:pipewire.service
+        /user.slice/user-1000.slice/user@1000.service/background.slice/sync-photos.service -> user-unit:alice:sync-photos.service
     ",
     );
 }
@@ -107,6 +116,11 @@ fn containers_are_named_by_engine_and_short_id() {
         /machine.slice/libpod-{ID}.scope/container -> container:podman/0123456789ab
         /machine.slice/machine-libpod_pod_{OTHER}.slice/libpod-{ID}.scope -> container:podman/0123456789ab
         /libpod_parent/libpod-{ID} -> container:podman/0123456789ab
+        /system.slice/web.service/libpod-payload-{ID} -> unit:web.service
+        /user.slice/user-1000.slice/user@1000.service/app.slice/web.service/libpod-payload-{ID} -> user-unit:alice:web.service
+        /user.slice/user-1000.slice/user@1000.service/user.slice/user-libpod_pod_{OTHER}.slice/libpod-{ID}.scope/container -> container:podman@alice/0123456789ab
+        /shop.slice/docker-{ID}.scope -> container:docker/0123456789ab
+        /kubepods/burstable/pod{POD}/crio-{ID} -> container:cri-o/0123456789ab
         /user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container -> container:podman@alice/0123456789ab
         /user.slice/user-1000.slice/user@1000.service/user.slice/docker-{ID}.scope -> container:docker@alice/0123456789ab
         /user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon-{ID}.scope -> user-unit:alice:libpod-conmon-*.scope
@@ -122,6 +136,9 @@ fn containers_are_named_by_engine_and_short_id() {
         /lxc.payload.shop_web/system.slice/nginx.service -> container:lxc/shop_web
         /machine.slice/machine-web.scope/payload/system.slice/nginx.service -> container:nspawn/web
         /machine.slice/systemd-nspawn@web.service/payload/init.scope -> container:nspawn/web
+        /machine.slice/machine-shop\x2dweb.scope/payload/init.scope -> container:nspawn/shop-web
+        /machine.slice/machine-web\x2d0a1b2c3d4e5f6071.scope/payload -> container:nspawn/web
+        /machine.slice/systemd-nspawn@shop-web.service/payload -> container:nspawn/shop-web
     ",
     );
 }

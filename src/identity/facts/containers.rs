@@ -52,9 +52,10 @@ pub fn facts_of_container(root: &Path, container: &ContainerId) -> Option<Contai
     };
     let id = container.id.as_str();
     match container.engine {
-        "docker" => of_docker(root, home.as_deref(), id).or_else(|| of_containerd(root, id)),
+        "docker" if home.is_some() => of_docker(root, home.as_deref(), id),
         "podman" => of_storage(root, home.as_deref(), id),
         _ if home.is_some() => None,
+        "docker" => of_docker(root, None, id).or_else(|| of_containerd(root, id)),
         "cri-o" => of_bundle_in_storage(root, id),
         "containerd" => of_containerd(root, id),
         // The path says nothing of who runs the pod.

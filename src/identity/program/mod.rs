@@ -137,13 +137,15 @@ fn fold_layout(layout: &str, components: &[&str], written: &mut [Option<String>]
         Some(layout) => (components.len(), layout),
         None => (1, layout.trim_start_matches('/')),
     };
+    // A layout is one of directories, and the file is none of them, unless it says so.
+    let (layout, ends) = match layout.strip_suffix('$') {
+        Some(layout) => (layout, components.len()..=components.len()),
+        None => (layout, 0..=components.len() - 1),
+    };
     let first = layout.split('/').next().unwrap_or(layout);
-    // A layout is one of directories: the file itself is none of them.
-    let directories = components.len() - 1;
-    for start in 0..starts.min(directories) {
-        if fold_component(first, components[start]).is_none()
-            || start + layout.split('/').count() > directories
-        {
+    let length = layout.split('/').count();
+    for start in 0..starts.min(components.len()) {
+        if !ends.contains(&(start + length)) || fold_component(first, components[start]).is_none() {
             continue;
         }
         let found: Option<Vec<Option<String>>> = layout
@@ -172,12 +174,14 @@ fn fold_component(of_layout: &str, component: &str) -> Option<Option<String>> {
         "<store>" => of_store(component).map(Some),
         "<mount>" => of_mount(component).map(Some),
         "*" | "<hash>" | "<number>" => None,
-        _ => match of_layout.strip_suffix('*') {
-            Some(start) => {
-                let is_longer = component.len() > start.len() && component.starts_with(start);
-                is_longer.then(|| Some(format!("{start}{FOLDED}")))
+        _ => match of_layout.find(['*', '<']) {
+            // Whatever a layout has at its very start was looked for above.
+            Some(at) if at > 0 => {
+                let (start, of_layout) = of_layout.split_at(at);
+                let end = fold_component(of_layout, component.strip_prefix(start)?)?;
+                Some(end.map(|end| format!("{start}{end}")))
             }
-            None => of_layout
+            _ => of_layout
                 .split('|')
                 .any(|literal| literal == component)
                 .then_some(None),

@@ -5,16 +5,17 @@
 pub struct Layout {
     /// Whose it is.
     pub of: &'static str,
-    /// The path down to what is folded; whatever follows is none of its business.
+    /// The path down to what is folded; whatever follows is none of its business. With `$` at its
+    /// end it is the file itself, else a directory above it.
     ///
     /// It begins at the root, or with `**/` anywhere. A component is
     /// - `+`: any, kept;
     /// - `*`: any, folded;
-    /// - `name*`: folded after `name`;
     /// - `<version>`: its version or number folded; without one the layout is another;
     /// - `<number>`, `<hash>`: folded if it is nothing but digits, or seven and more hexadecimal ones;
     /// - `<store>`: `HASH-NAME-VERSION`, folded but for the name;
     /// - `<mount>`: `.mount_NAMErandom`, folded but for the name;
+    /// - `name` before one of those that are folded: kept, if there is something after it;
     /// - else itself, or one of several with `|` between.
     pub path: &'static str,
 }
@@ -24,7 +25,7 @@ const fn layout(of: &'static str, path: &'static str) -> Layout {
 }
 
 /// All layouts. Versions with a dot in the name of a directory need none: see [`super::folded`].
-pub(super) const LAYOUTS: [Layout; 43] = [
+pub(super) const LAYOUTS: [Layout; 53] = [
     layout("snap", "/snap/+/*"),
     layout("snap", "/var/lib/snapd/snap/+/*"),
     layout("Flatpak", "**/flatpak/app|runtime/+/+/+/*"),
@@ -51,11 +52,21 @@ pub(super) const LAYOUTS: [Layout; 43] = [
     layout("go run", "**/go-build*"),
     layout("Bazelisk", "**/bazelisk/downloads/sha256/<hash>"),
     layout("Gradle", "**/.gradle/wrapper/dists/+/*"),
+    layout("Go's toolchains", "**/golang.org/toolchain@*"),
+    layout("Go's toolchains", "**/sdk/go<version>"),
+    layout("pre-commit", "**/pre-commit/repo*"),
     layout("Playwright", "**/ms-playwright/<version>"),
+    layout("Puppeteer", "**/puppeteer/+/<version>"),
+    layout("Puppeteer", "**/.local-chromium/<version>"),
     layout("Capistrano", "**/releases/<number>"),
     layout(
         "VS Code Server",
         "**/.vscode-server|.vscode-server-insiders|.vscode-remote/bin/<hash>",
+    ),
+    layout("VS Code Server", "**/.vscode-server/code-<hash>$"),
+    layout(
+        "VS Code Server",
+        "**/.vscode-server-insiders/code-insiders-<hash>$",
     ),
     layout("VSCodium Server", "**/.vscodium-server/bin/<hash>"),
     layout("Cursor Server", "**/.cursor-server/bin/<hash>"),
@@ -71,4 +82,7 @@ pub(super) const LAYOUTS: [Layout; 43] = [
     layout("RKE2", "**/rke2/data/*"),
     layout("Ansible", "**/.ansible/tmp/ansible-tmp-*"),
     layout("pip", "**/pip-build-env-*"),
+    layout("pip", "**/pip-install-*"),
+    layout("pip", "**/pip-req-build-*"),
+    layout("scripts of rpm packages", "**/tmp/rpm-tmp.*$"),
 ];

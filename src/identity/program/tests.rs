@@ -60,6 +60,16 @@ fn version_managers_may_change_the_version() {
         /home/al/.npm/_npx/3f2a9c1d0b7e/node_modules/.bin/vite -> /home/al/.npm/_npx/*/node_modules/.bin/vite
         /tmp/go-build2398471/b001/exe/main -> /tmp/go-build*/b001/exe/main
         /home/al/.cache/bazelisk/downloads/sha256/9c0f1a2b3c4d5e6f/bin/bazel -> /home/al/.cache/bazelisk/downloads/sha256/*/bin/bazel
+        /home/al/.goenv/versions/1.21.5/bin/go -> /home/al/.goenv/versions/*/bin/go
+        /home/al/.nodenv/versions/20.10.0/bin/node -> /home/al/.nodenv/versions/*/bin/node
+        /home/al/sdk/go1.21.5/bin/go -> /home/al/sdk/go*/bin/go
+        /home/al/sdk/google-cloud-sdk/bin/gcloud -> /home/al/sdk/google-cloud-sdk/bin/gcloud
+        /home/al/go/pkg/mod/golang.org/toolchain@v0.0.1-go1.21.5.linux-amd64/bin/go -> /home/al/go/pkg/mod/golang.org/toolchain@*/bin/go
+        /home/al/.gradle/wrapper/dists/gradle-8.5-bin/5t9huq95ubn472n8rpzujfbqh/gradle-8.5/bin/gradle -> /home/al/.gradle/wrapper/dists/gradle-*-bin/*/gradle-*/bin/gradle
+        /home/al/.cache/pre-commit/repoa1b2c3d4/py_env-python3.11/bin/black -> /home/al/.cache/pre-commit/repo*/py_env-python3.11/bin/black
+        /tmp/pip-install-8k2h1c_x/left-pad/setup.py -> /tmp/pip-install-*/left-pad/setup.py
+        /tmp/pip-req-build-8k2h1c_x/setup.py -> /tmp/pip-req-build-*/setup.py
+        /tmp/pip-build-env-8k2h1c_x/overlay/bin/cmake -> /tmp/pip-build-env-*/overlay/bin/cmake
     ",
     );
 }
@@ -69,6 +79,13 @@ fn editors_browsers_and_updaters_may_update_themselves() {
     assert_folded(
         r"
         /home/al/.vscode-server/bin/0ee08df0cf4527e40edc9aa28f4b5bd38bbff2b2/node -> /home/al/.vscode-server/bin/*/node
+        /home/al/.vscode-server/code-0ee08df0cf4527e40edc9aa28f4b5bd38bbff2b2 -> /home/al/.vscode-server/code-*
+        /home/al/.vscode-server/code-tunnel -> /home/al/.vscode-server/code-tunnel
+        /home/al/.vscode-server-insiders/code-insiders-0ee08df0cf4527e40edc9aa28f4b5bd38bbff2b2 -> /home/al/.vscode-server-insiders/code-insiders-*
+        /home/al/.vscodium-server/bin/0ee08df0cf4527e40edc9aa28f4b5bd38bbff2b2/node -> /home/al/.vscodium-server/bin/*/node
+        /home/al/.windsurf-server/bin/0ee08df0cf4527e40edc9aa28f4b5bd38bbff2b2/node -> /home/al/.windsurf-server/bin/*/node
+        /home/al/.local/lib/code-server-4.19.0/lib/node -> /home/al/.local/lib/code-server-*/lib/node
+        /home/al/.zed_server/zed-remote-server-stable-0.160.7 -> /home/al/.zed_server/zed-remote-server-stable-*
         /home/al/.vscode-server/cli/servers/Stable-0ee08df0cf4527e40edc9aa28f4b5bd38bbff2b2/server/node -> /home/al/.vscode-server/cli/servers/Stable-*/server/node
         /home/al/.vscode-server/extensions/ms-python.python-2023.20.0-linux-x64/out/x -> /home/al/.vscode-server/extensions/ms-python.python-*-linux-x64/out/x
         /home/al/.cursor-server/bin/linux-x64/b1e87884330fc271d6902589f2a4f9a0da1d1f1e/node -> /home/al/.cursor-server/bin/linux-x64/*/node
@@ -79,6 +96,10 @@ fn editors_browsers_and_updaters_may_update_themselves() {
         /home/al/.local/lib/slack/app-4.36.140/slack -> /home/al/.local/lib/slack/app-*/slack
         /home/al/.cache/puppeteer/chrome/linux-120.0.6099.109/chrome-linux64/chrome -> /home/al/.cache/puppeteer/chrome/linux-*/chrome-linux64/chrome
         /home/al/.cache/ms-playwright/chromium-1091/chrome-linux/chrome -> /home/al/.cache/ms-playwright/chromium-*/chrome-linux/chrome
+        /home/al/.cache/puppeteer/chrome/linux-1083080/chrome-linux/chrome -> /home/al/.cache/puppeteer/chrome/linux-*/chrome-linux/chrome
+        /srv/x/node_modules/puppeteer/.local-chromium/linux-901912/chrome-linux/chrome -> /srv/x/node_modules/puppeteer/.local-chromium/linux-*/chrome-linux/chrome
+        /home/al/.cache/selenium/chrome/linux64/120.0.6099.109/chrome -> /home/al/.cache/selenium/chrome/linux64/*/chrome
+        /home/al/.config/discord/app-0.0.43/Discord -> /home/al/.config/discord/app-*/Discord
         /home/al/.local/share/claude/versions/2.0.14 -> /home/al/.local/share/claude/versions/*
         /home/runner/actions-runner/bin.2.311.0/Runner.Listener -> /home/runner/actions-runner/bin.*/Runner.Listener
         /var/lib/rancher/k3s/data/a3b46c0299091b71bfcc617b1e1fec1845c13bdd848584ceb39d2e700e702a4b/bin/k3s -> /var/lib/rancher/k3s/data/*/bin/k3s
@@ -99,6 +120,13 @@ fn versions_in_the_names_of_directories_are_folded() {
         /usr/local/aws-cli/v2/2.15.0/dist/aws -> /usr/local/aws-cli/v2/*/dist/aws
         /usr/lib/erlang/erts-13.1.5/bin/beam.smp -> /usr/lib/erlang/erts-*/bin/beam.smp
         /usr/lib/linux-tools-5.15.0-91/perf -> /usr/lib/linux-tools-*/perf
+        /usr/lib/jvm/java-17-openjdk-17.0.9.0.9-2.el8.x86_64/bin/java -> /usr/lib/jvm/java-17-openjdk-*/bin/java
+        /usr/lib/jvm/java-1.8.0-openjdk-1.8.0.392.b08-2.el7_9.x86_64/jre/bin/java -> /usr/lib/jvm/java-*-openjdk-*/jre/bin/java
+        /opt/tool-2.0.1-1.fc39.noarch/tool -> /opt/tool-*/tool
+        /opt/tool-2.0.1-0+deb12u1/tool -> /opt/tool-*/tool
+        /opt/tool-2.0.1-1ubuntu3/tool -> /opt/tool-*/tool
+        /opt/tool-2.0.1-elf/tool -> /opt/tool-*-elf/tool
+        /var/tmp/rpm-tmp.Ab12Cd -> /var/tmp/rpm-tmp.*
         /var/lib/waagent/WALinuxAgent-2.9.1.1/bin/agent -> /var/lib/waagent/WALinuxAgent-*/bin/agent
         /srv/shop/releases/20240105123000/worker.rb -> /srv/shop/releases/*/worker.rb
         /home/al/.terraform/providers/registry.terraform.io/hashicorp/aws/5.31.0/linux_amd64/terraform-provider-aws_v5.31.0_x5 -> /home/al/.terraform/providers/registry.terraform.io/hashicorp/aws/*/linux_amd64/terraform-provider-aws_*

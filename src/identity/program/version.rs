@@ -137,6 +137,7 @@ fn is_version(chunk: &str, proof: Proof) -> bool {
 
 /// What follows a version and changes with it: a build number, a stage, a commit.
 fn belongs_to_version(chunk: &str) -> bool {
+    let chunk = without_architecture(chunk);
     let is_build = chunk.starts_with(|first: char| first.is_ascii_digit())
         && chunk
             .bytes()
@@ -150,5 +151,32 @@ fn belongs_to_version(chunk: &str) -> bool {
     });
     let is_commit = |text: &str| is_hash(text) && text.bytes().any(|byte| byte.is_ascii_digit());
     // `git describe` writes the commit after a `g`.
-    is_build || is_stage || is_commit(chunk) || chunk.strip_prefix('g').is_some_and(is_commit)
+    is_build
+        || is_release(chunk)
+        || is_stage
+        || is_commit(chunk)
+        || chunk.strip_prefix('g').is_some_and(is_commit)
+}
+
+/// `2.el8`, `1.fc39`, `0+deb12u1`, `1ubuntu3`: which build of a version a distribution has.
+fn is_release(chunk: &str) -> bool {
+    const DISTRIBUTIONS: [&str; 11] = [
+        "alt", "amzn", "bp", "deb", "el", "fc", "lp", "mga", "oe", "suse", "ubuntu",
+    ];
+    let name = chunk.trim_start_matches(|first: char| {
+        first.is_ascii_digit() || matches!(first, '.' | '+' | '~')
+    });
+    DISTRIBUTIONS.iter().any(|distribution| {
+        name.strip_prefix(distribution)
+            .is_some_and(|number| number.starts_with(|next: char| next.is_ascii_digit()))
+    })
+}
+
+/// Packages of rpm have it behind their release.
+fn without_architecture(chunk: &str) -> &str {
+    const ARCHITECTURES: [&str; 6] = [
+        ".aarch64", ".i686", ".noarch", ".ppc64le", ".s390x", ".x86_64",
+    ];
+    let end = ARCHITECTURES.iter().find_map(|end| chunk.strip_suffix(end));
+    end.unwrap_or(chunk)
 }

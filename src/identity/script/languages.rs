@@ -29,7 +29,7 @@ pub(super) enum Operand {
 
 /// Interpreters that are started alike.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Language {
+pub(in crate::identity) struct Language {
     /// File names, without versions.
     pub(super) names: &'static [&'static str],
     /// How options are written.
@@ -90,7 +90,7 @@ const NODE: Language = Language {
 };
 
 /// All interpreters. Those that only their first operand tells apart are in one line.
-pub(super) const LANGUAGES: [Language; 28] = [
+pub(in crate::identity) const LANGUAGES: [Language; 28] = [
     Language {
         names: &["python", "pypy"],
         text: &["-c"],

@@ -9,6 +9,8 @@ mod options;
 mod title;
 
 pub use interpreter::is_interpreter;
+#[cfg(test)]
+pub(super) use languages::LANGUAGES;
 
 use interpreter::language_of;
 use languages::{LOADER, Language, MULTICALL};
@@ -96,8 +98,7 @@ impl Start<'_> {
         let called = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
         let own = called(words.first()?);
         let own = own.trim_start_matches('-');
-        let is_own = |name: &&str| own.starts_with(*name);
-        let words = if MULTICALL.names.iter().any(|name| is_own(&name)) {
+        let words = if MULTICALL.names.iter().any(|name| own.starts_with(name)) {
             &words[1..]
         } else {
             words
@@ -210,7 +211,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// FNV-1a: it stays the same over versions of this program, which the library's hashes do not.
-fn digest_of(text: &str) -> u32 {
+pub(super) fn digest_of(text: &str) -> u32 {
     const OFFSET: u32 = 0x811c_9dc5;
     const PRIME: u32 = 0x0100_0193;
     text.bytes().fold(OFFSET, |hash, byte| {

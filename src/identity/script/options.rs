@@ -41,8 +41,16 @@ enum Step<'a> {
 /// What the arguments tell to run, or `None` if they do not say or were cut before they did.
 pub(super) fn found_in<'a>(language: &Language, arguments: &'a [String]) -> Option<Found<'a>> {
     let mut wants_text = false;
+    let mut file_of_arguments = None;
     let mut index = 0;
     while let Some(word) = arguments.get(index) {
+        if language.operand == Operand::Class
+            && let Some(file) = word.strip_prefix('@')
+        {
+            file_of_arguments = file_of_arguments.or(Some(file));
+            index += 1;
+            continue;
+        }
         let is_option = word.len() > 1
             && (word.starts_with('-') || language.style == Style::Shell && word.starts_with('+'));
         if word == "-" && !wants_text {
@@ -50,7 +58,10 @@ pub(super) fn found_in<'a>(language: &Language, arguments: &'a [String]) -> Opti
         }
         if word == "--" || !is_option {
             let at = if is_option { index + 1 } else { index };
-            return operand_at(language, arguments, at, wants_text);
+            let found = operand_at(language, arguments, at, wants_text);
+            return found
+                .filter(|found| file_of_arguments.is_none() || is_certain(found))
+                .or(file_of_arguments.map(Found::FileIn));
         }
         let next = arguments.get(index + 1).map(String::as_str);
         let step = match language.style {
@@ -74,7 +85,19 @@ pub(super) fn found_in<'a>(language: &Language, arguments: &'a [String]) -> Opti
             Step::Skip(words) => index += 1 + words,
         }
     }
-    None
+    file_of_arguments.map(Found::FileIn)
+}
+
+/// Whether it is no argument of a program that a file of arguments named before: a class begins with
+/// a capital letter.
+fn is_certain(found: &Found<'_>) -> bool {
+    match found {
+        Found::Class(class) => {
+            let name = class.rsplit('.').next().unwrap_or(class);
+            name.starts_with(char::is_uppercase)
+        }
+        _ => true,
+    }
 }
 
 /// The letters of `-abc`.
@@ -147,7 +170,8 @@ fn operand_at<'a>(
         Operand::File => Some(Found::File(at)),
         Operand::Text => Some(Found::Text(word)),
         Operand::Nothing => None,
-        Operand::Class => class_at(arguments, at),
+        Operand::Class if is_source(word) => Some(Found::File(at)),
+        Operand::Class => Some(Found::Class(word)),
         Operand::After(words) if words.contains(&word.as_str()) => {
             let further = arguments.get(at + 1..).unwrap_or_default();
             let inner = Language {
@@ -165,26 +189,9 @@ fn operand_at<'a>(
     }
 }
 
-/// A class; or a source file; or what is left if all of it stands in files of arguments.
-fn class_at(arguments: &[String], at: usize) -> Option<Found<'_>> {
-    let word = &arguments[at];
-    if !word.starts_with('@') {
-        let is_source = word.ends_with(".java") || word.contains("/");
-        return Some(if is_source {
-            Found::File(at)
-        } else {
-            Found::Class(word)
-        });
-    }
-    let further = &arguments[at + 1..];
-    let next = further
-        .iter()
-        .position(|word| !word.starts_with('-'))
-        .and_then(|next| class_at(arguments, at + 1 + next));
-    Some(match next {
-        Some(found @ (Found::Class(_) | Found::File(_))) => found,
-        _ => Found::FileIn(&word[1..]),
-    })
+/// A source file, which `java` compiles by itself.
+fn is_source(word: &str) -> bool {
+    word.ends_with(".java") || word.contains('/')
 }
 
 fn looks_like_file(word: &str) -> bool {

@@ -80,6 +80,10 @@ fn python_runs_files_modules_archives_and_texts() {
         python3 -i -> none
         python3 -W -> none
         python3 /usr/bin/pip3 download left-pad -> /usr/bin/pip3
+        /usr/bin/python3 -sP /usr/bin/dnf update -> /usr/bin/dnf
+        /usr/bin/python3 -Es /usr/sbin/tuned -l -P -> /usr/sbin/tuned
+        python3 -bb -OO --help-all push.py -> /srv/app/push.py
+        python3 -cimport\ this -> -c import this
         python3 /home/al/.ansible/tmp/ansible-tmp-1700000000.12-4711-235/AnsiballZ_apt.py -> /home/al/.ansible/tmp/ansible-tmp-*/AnsiballZ_apt.py
         /srv/shop/venv/bin/python3 -m gunicorn shop:app -> -m gunicorn in /srv/shop/venv
         venv/bin/python3 -m celery -A shop worker -> -m celery in /srv/app/venv
@@ -99,6 +103,9 @@ fn node_deno_and_bun_run_files_and_tasks() {
         node -e 'fetch(1)' -> -e fetch(1)
         node --eval='fetch(1)' -> -e fetch(1)
         node -p 'fetch(1)' -> -e fetch(1)
+        node --test --watch server.js -> /srv/app/server.js
+        node -C dev --disable-warning DEP0040 server.js -> /srv/app/server.js
+        node /usr/lib/node_modules/npm/bin/npm-cli.js view left-pad -> /usr/lib/node_modules/npm/bin/npm-cli.js
         node -- server.js -> /srv/app/server.js
         node -> none
         node /home/al/.vscode-server/bin/0ee08df0cf4527e40edc9aa28f4b5bd38bbff2b2/out/server-main.js -> /home/al/.vscode-server/bin/*/out/server-main.js
@@ -138,6 +145,11 @@ fn shells_run_files_and_texts() {
     assert_scripts(
         r"
         sh /etc/cron.daily/apt-compat -> /etc/cron.daily/apt-compat
+        /bin/sh /var/lib/dpkg/info/man-db.postinst configure 2.11 -> /var/lib/dpkg/info/man-db.postinst
+        /bin/sh /var/tmp/rpm-tmp.Ab12Cd 1 -> /var/tmp/rpm-tmp.*
+        bash /usr/local/bin/deploy.sh -c x -> /usr/local/bin/deploy.sh
+        sh -c -- 'a' -> -c a
+        sh -c -> none
         sh -c '/usr/local/bin/backup --all >/dev/null 2>&1' -> -c /usr/local/bin/backup --all >/dev/null 2>&1
         sh -ec 'a; b' name -> -c a; b
         bash -lc 'a' -> -c a
@@ -169,6 +181,11 @@ fn java_and_dotnet_run_archives_classes_and_modules() {
         java --add-opens java.base/java.lang=ALL-UNNAMED -jar a.jar -> /srv/app/a.jar
         java @/srv/app/java.args -> /srv/app/java.args
         java @conf/jvm.args -Da=b com.example.Main -> com.example.Main
+        java @conf/jvm.args -cp lib com.example.Main -> com.example.Main
+        java @conf/jvm.args -jar app.jar -> /srv/app/app.jar
+        java @conf/jvm.args @conf/more.args -m shop/shop.Main -> -m shop/shop.Main
+        java @conf/all.args start -> /srv/app/conf/all.args
+        java -jar -> none
         java Hello.java -> /srv/app/Hello.java
         java -Dcatalina.base=/srv/shop -classpath b.jar org.apache.catalina.startup.Bootstrap start -> org.apache.catalina.startup.Bootstrap in /srv/shop
         java -version -> none
@@ -213,7 +230,11 @@ fn a_title_over_the_arguments_names_the_tool() {
     let ruby = |title: &str| script("/usr/bin/ruby3.1", &[title], None);
     assert_eq!(
         ruby("puma 6.4.0 (tcp://0.0.0.0:80) [shop]").as_deref(),
-        Some("puma")
+        Some("puma [shop]")
+    );
+    assert_eq!(
+        ruby("puma: cluster worker 1: 4711 [shop]").as_deref(),
+        Some("puma [shop]")
     );
     assert_eq!(
         ruby("sidekiq 7.1.0 shop [3 of 5 busy]").as_deref(),
@@ -224,6 +245,10 @@ fn a_title_over_the_arguments_names_the_tool() {
         python("gunicorn: worker [shop]").as_deref(),
         Some("gunicorn [shop]")
     );
+    assert_eq!(
+        python("[celeryd: celery@web-1:MainProcess] -active- (worker -A shop)").as_deref(),
+        Some("celeryd")
+    );
     assert_eq!(python("python3"), None);
     assert_eq!(python("/srv/my app/venv/bin/python"), None);
     let fpm = |title: &str| script("/usr/sbin/php-fpm8.2", &[title], None);
@@ -231,30 +256,98 @@ fn a_title_over_the_arguments_names_the_tool() {
     assert_eq!(fpm("php-fpm: master process (/etc/php.conf)"), None);
 }
 
+/// Interpreters and arguments with a secret in them.
+const SECRETS: [(&str, &[&str]); 14] = [
+    (
+        "/usr/bin/bash",
+        &["bash", "-c", "curl -u bob:hunter2 https://x.example"],
+    ),
+    ("/usr/bin/bash", &["bash", "-c", "PGPASSWORD=hunter2 psql"]),
+    (
+        "/usr/bin/python3.11",
+        &["python3", "-c", "get('https://bob:hunter2@x.example/')"],
+    ),
+    (
+        "/usr/local/bin/deno",
+        &["deno", "run", "https://bob:hunter2@x.example/mod.ts"],
+    ),
+    (
+        "/usr/bin/node",
+        &["node", "-e", "go({\"password\": \"hunter2\"})"],
+    ),
+    (
+        "/usr/bin/python3.11",
+        &["python3", "-c", "smtp.login('bob', 'hunter2')"],
+    ),
+    (
+        "/usr/bin/python3.11",
+        &[
+            "python3",
+            "-c",
+            "requests.get(u, auth=(\"bob\", \"hunter2\"))",
+        ],
+    ),
+    (
+        "/usr/bin/python3.11",
+        &["python3", "-chttp(auth=HTTPBasicAuth('bob', 'hunter2'))"],
+    ),
+    (
+        "/usr/bin/perl",
+        &[
+            "perl",
+            "-MNet::FTP",
+            "-e",
+            "$f->login('bob', q{x}, \"hunter2\")",
+        ],
+    ),
+    (
+        "/usr/bin/php8.2",
+        &[
+            "php",
+            "-r",
+            "new PDO($d, 'bob', 'x', ['password' => 'hunter2']);",
+        ],
+    ),
+    (
+        "/usr/bin/ruby3.1",
+        &["ruby", "-e", "request.basic_auth 'bob', 'hunter2'"],
+    ),
+    (
+        "/bin/busybox",
+        &[
+            "sh",
+            "-c",
+            "wget --header 'Authorization: Bearer hunter2' http://x.example/",
+        ],
+    ),
+    (
+        "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+        &["ld.so", "/usr/bin/bash", "-c", "mysql -phunter2 shop"],
+    ),
+    (
+        "/usr/bin/awk",
+        &["awk", "BEGIN { token = \"hunter2\"; getline }"],
+    ),
+];
+
 #[test]
 fn no_secret_gets_into_a_script() {
-    for (exe, argv) in [
-        (
-            "/usr/bin/bash",
-            ["bash", "-c", "curl -u bob:hunter2 https://x.example"].as_slice(),
-        ),
-        ("/usr/bin/bash", &["bash", "-c", "PGPASSWORD=hunter2 psql"]),
-        (
-            "/usr/bin/python3.11",
-            &["python3", "-c", "get('https://bob:hunter2@x.example/')"],
-        ),
-        (
-            "/usr/local/bin/deno",
-            &["deno", "run", "https://bob:hunter2@x.example/mod.ts"],
-        ),
-        (
-            "/usr/bin/node",
-            &["node", "-e", "go({\"password\": \"hunter2\"})"],
-        ),
-    ] {
+    for (exe, argv) in SECRETS {
         let found = script(exe, argv, None).unwrap();
         assert!(!found.contains("hunter2"), "{found}");
     }
+}
+
+#[test]
+fn any_number_of_files_of_arguments_are_read_one_by_one() {
+    let mut argv = vec!["java"];
+    argv.resize(100_000, "@a");
+    argv.push("com.example.Main");
+    let java = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java";
+    assert_eq!(
+        script(java, &argv, None).as_deref(),
+        Some("com.example.Main")
+    );
 }
 
 #[test]

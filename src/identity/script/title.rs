@@ -4,7 +4,7 @@ use super::interpreter::is_interpreter;
 
 /// What such a title says of the script, or `None` if the words are arguments.
 ///
-/// npm, Puma and Gunicorn do so: `npm view left-pad`, `puma 6.4.0 (tcp://…) [shop]`. What changes
+/// npm, Puma, Gunicorn and Celery do so: `npm view left-pad`, `puma 6.4.0 (tcp://…) [shop]`. What changes
 /// while they run is left out.
 pub(super) fn script_in(words: &[String]) -> Option<String> {
     let (title, rest) = words.split_first()?;
@@ -16,15 +16,15 @@ pub(super) fn script_in(words: &[String]) -> Option<String> {
         return word(pool).map(|pool| format!("pool {pool}"));
     }
     let (first, further) = title.split_once(char::is_whitespace)?;
-    let name = word(first.trim_end_matches(':'))?;
+    let name = word(first.trim_start_matches('[').trim_end_matches(':'))?;
     if is_interpreter(name) {
         return None;
     }
-    // `gunicorn: worker [shop]`: others keep numbers between such brackets.
+    // Others keep numbers between such brackets.
     let application = further
         .rsplit_once('[')
         .and_then(|(_, end)| word(end.strip_suffix(']')?))
-        .filter(|_| name == "gunicorn");
+        .filter(|_| matches!(name, "gunicorn" | "puma"));
     Some(match application {
         Some(application) => format!("{name} [{application}]"),
         None => name.to_owned(),

@@ -14,7 +14,7 @@ CARGO ?= cargo
 
 help:
 	@echo 'make try     build, observe this host while it fetches package lists, print the report'
-	@echo 'make test    every test: check unit kernel vm systemd'
+	@echo 'make test    every test: check unit fuzz kernel vm systemd'
 	@echo 'make check   formats, lints, documentation'
 	@echo 'make unit    tests without root'
 	@echo 'make fuzz    decoders fed with hostile bytes, briefly'
@@ -34,8 +34,8 @@ try: setup-build
 	$(CARGO) build --release
 	$(SUDO) packaging/try target/release/egress-baseline
 
-test: check unit kernel vm systemd
-	@echo 'all stages passed: check unit kernel vm systemd'
+test: check unit fuzz kernel vm systemd
+	@echo 'all stages passed: check unit fuzz kernel vm systemd'
 
 check: setup-test
 	$(CARGO) fmt --check
@@ -49,9 +49,10 @@ check: setup-test
 unit: setup-test
 	$(CARGO) test
 
-# FUZZ_SECONDS for each target; fuzz/README.md says what they hold.
+# For each target; fuzz/README.md says what they hold.
+FUZZ_SECONDS ?= 5
 fuzz: setup-test
-	CARGO='$(CARGO)' fuzz/run
+	CARGO='$(CARGO)' FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
 
 # Built as whoever runs make, run as root. What this kernel lacks is listed at the end of the output;
 # what KERNEL_REQUIRE names must not be lacking.

@@ -1,16 +1,19 @@
 //! The command line. The doc comments are the help text.
 
-use std::{path::PathBuf, time::Duration};
+use clap::{Parser, Subcommand};
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-
-use crate::{
-    commands::{
-        doctor::DoctorArgs, dump::DumpArgs, explain::ExplainArgs, import::ImportArgs,
-        make_canary::MakeCanaryArgs, observe::ObserveArgs, prune::PruneArgs, report::ReportArgs,
-        status::StatusArgs,
-    },
-    model,
+use crate::commands::{
+    Exit,
+    doctor::{self, DoctorArgs},
+    dump::{self, DumpArgs},
+    explain::{self, ExplainArgs},
+    import::{self, ImportArgs},
+    make_canary::{self, MakeCanaryArgs},
+    observe::{self, ObserveArgs},
+    options::{ColorWhen, GlobalArgs},
+    prune::{self, PruneArgs},
+    report::{self, ReportArgs},
+    status::{self, StatusArgs},
 };
 
 /// Learn what this host legitimately reaches, before its outbound firewall is closed
@@ -35,53 +38,27 @@ impl Cli {
     pub fn from_arguments() -> Self {
         Self::parse()
     }
-}
 
-/// Options of every command.
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Options of every command")]
-pub struct GlobalArgs {
-    /// Keep the flows in this database
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        default_value = "/var/lib/egress-baseline/flows.db"
-    )]
-    pub db: PathBuf,
-    /// Read this configuration [default: /etc/egress-baseline/config.toml, if it is there]
-    #[arg(long, global = true, value_name = "PATH")]
-    pub config: Option<PathBuf>,
-    /// Colour the output
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
-    /// Say more
-    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
-    pub verbose: bool,
-    /// Say nothing on standard error but errors
-    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
-    pub quiet: bool,
-}
-
-/// When output is coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// A form of a document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// For programs
-    Json,
+    /// Runs the command.
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        match self.global.color {
+            ColorWhen::Auto => anstream::ColorChoice::Auto,
+            ColorWhen::Always => anstream::ColorChoice::Always,
+            ColorWhen::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        match &self.command {
+            Command::Observe(args) => observe::run(args, &self.global),
+            Command::Status(args) => status::run(args, &self.global),
+            Command::Doctor(args) => doctor::run(args, &self.global),
+            Command::Report(args) => report::run(args, &self.global),
+            Command::Explain(args) => explain::run(args, &self.global),
+            Command::Dump(args) => dump::run(args, &self.global),
+            Command::Import(args) => import::run(args, &self.global),
+            Command::Prune(args) => prune::run(args, &self.global),
+            Command::MakeCanary(args) => make_canary::run(args),
+        }
+    }
 }
 
 /// What to do.
@@ -106,9 +83,4 @@ pub enum Command {
     /// Make one flow where nothing can leave the machine
     #[command(hide = true)]
     MakeCanary(MakeCanaryArgs),
-}
-
-/// Reads a duration for clap.
-pub fn parse_duration(text: &str) -> Result<Duration, model::DurationError> {
-    model::parse_duration(text)
 }

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::{
     canary::LabError,
-    commands::{doctor::DoctorError, error::CommandError},
+    commands::{Exit, doctor::DoctorError, error::CommandError},
     config::ConfigError,
     daemon::DaemonError,
     exchange::LineError,
@@ -17,30 +17,6 @@ use crate::{
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
-
-/// How a command ended. Where several hold, 2 goes before 1 before 3 before 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Done, nothing to report.
-    Done,
-    /// Done, and there is something to look at.
-    Findings,
-    /// Could not do it.
-    Failed,
-    /// Cannot tell: the observer was blind.
-    CannotTell,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Findings => 1,
-            Exit::Failed => 2,
-            Exit::CannotTell => 3,
-        })
-    }
-}
 
 /// A failure as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +134,13 @@ fn doctor_hint(error: &DoctorError) -> Option<String> {
             Some("`doctor --quick` needs less than all kinds of flow do".to_owned())
         }
         DoctorError::Program(_) => Some("`/proc` must be mounted".to_owned()),
+        DoctorError::NothingMade(_) => {
+            Some("run it as root, on the host itself and not confined".to_owned())
+        }
+        DoctorError::OtherBackend { .. } => Some(
+            "leave `--backend` out, or `--record`; and let `observe` and `doctor` be of one version"
+                .to_owned(),
+        ),
         DoctorError::NoObserver(_) => Some(
             "start `egress-baseline observe` on that database first, or leave `--record` out"
                 .to_owned(),

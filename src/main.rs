@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use egress_baseline::{cli::Cli, commands, failure::Failure};
+use egress_baseline::{cli::Cli, failure::Failure};
 
 fn main() -> ExitCode {
-    let cli = Cli::from_arguments();
-    match commands::run(&cli) {
+    match Cli::from_arguments().run() {
         Ok(exit) => exit.into(),
         Err(error) => Failure::from(&error).report(),
     }

@@ -131,7 +131,7 @@ fn measure_arm(isolation: &Isolation, far: &Far) -> anyhow::Result<Vec<Sample>> 
     // Whatever is done once, for a process or a destination that was not seen before, is no cost of
     // a call.
     for call in &CALLS {
-        (call.lap)(isolation, far)?;
+        (call.lap)(isolation, far).context(call.name)?;
     }
     thread::sleep(SETTLE);
     let idle = Idle::measure()?;
@@ -150,7 +150,7 @@ fn measure_call(
     let start = Reading::now()?;
     let mut caller = 0;
     for _ in 0..call.laps {
-        caller += (call.lap)(isolation, far)?;
+        caller += (call.lap)(isolation, far).context(call.name)?;
     }
     thread::sleep(SETTLE);
     let others = Reading::now()?.others_since(&start) - idle.during(&start)?;

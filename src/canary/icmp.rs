@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use rustix::net::{SendFlags, send, sendto};
 
 use super::{
+    addresses::{NO_ROUTE4, PEER_ADDRESS4, PEER_ADDRESS6},
     kind::{Group, Kind, Made, NotMade, Target},
-    lab::{NO_ROUTE4, PEER_ADDRESS4, PEER_ADDRESS6},
     socket::{PAYLOAD, connected, family_of, open},
 };
 use crate::model::{Outcome, Protocol};

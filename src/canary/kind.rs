@@ -3,16 +3,12 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::LazyLock,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{icmp, isolation::Isolation, local, other, packet, raw, ring, tcp, udp, udp_paths};
+use super::isolation::Isolation;
 use crate::model::{Outcome, Protocol};
-
-/// Ports are dealt out from here, one to each kind, so that no two kinds can be confused.
-const FIRST_PORT: u16 = 21_000;
 
 /// Families of kinds that a kernel has or lacks as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -267,6 +263,12 @@ impl Kind {
         }
     }
 
+    /// The same at this port.
+    pub(super) fn at_port(mut self, port: u16) -> Self {
+        self.target.port = port;
+        self
+    }
+
     /// The port that is this kind's own.
     pub fn port(&self) -> u16 {
         self.target.port
@@ -298,60 +300,5 @@ impl Kind {
     /// Makes the flow once.
     pub fn make(&self, _: &Isolation) -> Result<Made, NotMade> {
         (self.make)(self.target)
-    }
-}
-
-/// All kinds, in a stable order.
-pub fn kinds() -> &'static [Kind] {
-    static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
-        let mut kinds: Vec<Kind> = [
-            tcp::kinds(),
-            udp::kinds(),
-            udp_paths::kinds(),
-            ring::kinds(),
-            icmp::kinds(),
-            raw::kinds(),
-            packet::kinds(),
-            other::kinds(),
-            local::kinds(),
-        ]
-        .concat();
-        for (kind, port) in kinds.iter_mut().zip(FIRST_PORT..) {
-            kind.target.port = port;
-        }
-        kinds
-    });
-    &KINDS
-}
-
-/// The kind of that name.
-pub fn kind_named(name: &str) -> Option<&'static Kind> {
-    kinds().iter().find(|kind| kind.name == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::{Scope, kinds};
-
-    #[test]
-    fn names_and_ports_are_unique() {
-        let names: BTreeSet<_> = kinds().iter().map(|kind| kind.name).collect();
-        let ports: BTreeSet<_> = kinds().iter().map(super::Kind::port).collect();
-        assert_eq!(names.len(), kinds().len());
-        assert_eq!(ports.len(), kinds().len());
-    }
-
-    #[test]
-    fn only_what_is_no_flow_expects_nothing() {
-        for kind in kinds() {
-            assert_eq!(
-                kind.expected().is_none(),
-                kind.scope == Scope::NoFlow,
-                "{}",
-                kind.name
-            );
-        }
     }
 }

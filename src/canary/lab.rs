@@ -2,89 +2,30 @@
 //!
 //! The namespaces have no name and are held open by descriptors alone, so that they vanish with
 //! the process that built them, however it ends.
-#![expect(
-    unsafe_code,
-    reason = "a child moves into the namespace between fork and exec"
-)]
 
 use std::{
     fs::{self, File},
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsRawFd, OwnedFd},
         linux::fs::MetadataExt,
-        unix::process::CommandExt,
     },
     process::{Command, Stdio},
-    thread,
 };
-
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use super::{
-    isolation::{Isolation, NotIsolated},
-    kind::{Group, Kind, kinds},
+    addresses::{
+        BLACKHOLE4, BLACKHOLE6, BROADCAST4, FIREWALLED4, MAKER_ADDRESS4, MAKER_ADDRESS6,
+        MAKER_DEVICE, MAKER_MAC, MULTICAST4, PEER_ADDRESS4, PEER_ADDRESS6, PEER_DEVICE, PEER_MAC,
+        PROHIBITED4, PROHIBITED6, SILENT4, SILENT6, UNREACHABLE4, UNREACHABLE6,
+    },
+    isolation::Isolation,
+    kind::{Group, Kind},
+    kinds::kinds,
+    namespace::{LabError, new_namespace, place, within},
     peer::Peer,
 };
-
-/// The maker's address.
-pub const MAKER_ADDRESS4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-/// The peer's address.
-pub const PEER_ADDRESS4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
-/// The maker's IPv6 address.
-pub const MAKER_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
-/// The peer's IPv6 address.
-pub const PEER_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
-/// A port of the peer that accepts connections and takes datagrams, and is no kind's own.
-pub const OPEN_PORT: u16 = 20_777;
-
-/// Packets for it reach the peer, which drops them.
-pub const SILENT4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
-pub(super) const SILENT6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 3);
-/// A packet filter refuses it, if the laboratory has one.
-pub(super) const FIREWALLED4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);
-pub(super) const BROADCAST4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 255);
-pub(super) const MULTICAST4: Ipv4Addr = Ipv4Addr::new(239, 77, 0, 1);
-pub(super) const MULTICAST6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0, 0x77);
-pub(super) const NO_ROUTE4: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
-pub(super) const NO_ROUTE6: Ipv6Addr = Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, 1);
-pub(super) const UNREACHABLE4: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
-pub(super) const UNREACHABLE6: Ipv6Addr = Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, 1);
-pub(super) const BLACKHOLE4: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 1);
-pub(super) const BLACKHOLE6: Ipv6Addr = Ipv6Addr::new(0xfd80, 0, 0, 0, 0, 0, 0, 1);
-pub(super) const PROHIBITED4: Ipv4Addr = Ipv4Addr::new(10, 81, 0, 1);
-pub(super) const PROHIBITED6: Ipv6Addr = Ipv6Addr::new(0xfd81, 0, 0, 0, 0, 0, 0, 1);
-
-pub(super) const MAKER_DEVICE: &str = "canary0";
-const PEER_DEVICE: &str = "canary1";
-pub(super) const MAKER_MAC: [u8; 6] = [2, 0, 0, 0, 0x77, 1];
-pub(super) const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0x77, 2];
-
-/// Why a laboratory could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum LabError {
-    /// No namespace could be made.
-    #[error("make a network namespace: {0}")]
-    Namespace(io::Error),
-    /// `ip` failed.
-    #[error("set up the laboratory's network: `ip`: {0}")]
-    Network(String),
-    /// A setting of the new namespace could not be changed.
-    #[error("set {path}: {cause}")]
-    Setting {
-        /// Its file.
-        path: &'static str,
-        /// Why.
-        cause: io::Error,
-    },
-    /// A namespace that was just made is not isolated.
-    #[error("the new network namespace is not isolated: {0}")]
-    NotIsolated(#[from] NotIsolated),
-    /// The peer could not be started.
-    #[error("start the laboratory's peer: {0}")]
-    Peer(String),
-}
 
 /// How the ends of the cable come to know each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,47 +156,6 @@ impl Lab {
     pub fn namespace_inode(&self) -> io::Result<u64> {
         Ok(File::from(self.maker.try_clone()?).metadata()?.st_ino())
     }
-}
-
-fn place(namespace: &OwnedFd, command: &mut Command) -> io::Result<()> {
-    let namespace = namespace.try_clone()?;
-    // SAFETY: between fork and exec the closure makes one system call and touches no memory but its
-    // own.
-    unsafe {
-        command.pre_exec(move || Ok(enter(&namespace)?));
-    }
-    Ok(())
-}
-
-fn enter(namespace: &OwnedFd) -> rustix::io::Result<()> {
-    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-}
-
-fn new_namespace() -> Result<OwnedFd, LabError> {
-    on_a_thread(|| {
-        // SAFETY: a network namespace is all that is unshared; no descriptor table is.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
-            .map_err(|errno| LabError::Namespace(errno.into()))?;
-        File::open("/proc/thread-self/ns/net")
-            .map(OwnedFd::from)
-            .map_err(LabError::Namespace)
-    })
-}
-
-/// Runs `work` on a thread that is in `namespace` and gone afterwards.
-pub(super) fn within<T: Send>(
-    namespace: &OwnedFd,
-    work: impl FnOnce() -> Result<T, LabError> + Send,
-) -> Result<T, LabError> {
-    on_a_thread(|| {
-        enter(namespace).map_err(|errno| LabError::Namespace(errno.into()))?;
-        work()
-    })
-}
-
-fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, LabError> + Send) -> Result<T, LabError> {
-    thread::scope(|scope| scope.spawn(work).join())
-        .unwrap_or_else(|_| Err(LabError::Namespace(io::Error::other("its thread panicked"))))
 }
 
 fn set(path: &'static str, value: &str) -> Result<(), LabError> {

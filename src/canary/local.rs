@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use rustix::net::{SendFlags, listen, sendto};
 
 use super::{
+    addresses::{MAKER_ADDRESS4, MAKER_ADDRESS6},
     kind::{Group, Kind, Made, NotMade, Scope, Target},
-    lab::{MAKER_ADDRESS4, MAKER_ADDRESS6},
     socket::{PAYLOAD, bound, connected, datagram_for, local_port, stream_for},
 };
 use crate::model::{Outcome, Protocol};

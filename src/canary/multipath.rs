@@ -12,9 +12,11 @@ use std::{
 use rustix::net::{SendFlags, send};
 
 use super::{
+    addresses::{MAKER_DEVICE, PEER_ADDRESS4},
     isolation::Isolation,
-    kind::{Made, NotMade, kind_named},
-    lab::{Lab, MAKER_DEVICE, PEER_ADDRESS4},
+    kind::{Made, NotMade},
+    kinds::kind_named,
+    lab::Lab,
     socket::{PAYLOAD, connected, established_subflows, open},
 };
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::net::{SendFlags, sendto};
 
 use super::{
+    addresses::{MAKER_ADDRESS4, MAKER_ADDRESS6, PEER_ADDRESS4, PEER_ADDRESS6},
     kind::{Group, Kind, Made, NotMade, PeerRole, Target},
-    lab::{MAKER_ADDRESS4, MAKER_ADDRESS6, PEER_ADDRESS4, PEER_ADDRESS6},
     socket::{
         L2tpAddress4, L2tpAddress6, PAYLOAD, bind_to_address, connected, family_of, local_port,
         open, send_to_address,

@@ -5,8 +5,8 @@ use std::{net::IpAddr, os::fd::OwnedFd};
 use rustix::net::netdevice::name_to_index;
 
 use super::{
+    addresses::{MAKER_DEVICE, MAKER_MAC, PEER_ADDRESS4, PEER_ADDRESS6, PEER_MAC},
     kind::{Group, Kind, Made, NotMade, Target},
-    lab::{MAKER_DEVICE, MAKER_MAC, PEER_ADDRESS4, PEER_ADDRESS6, PEER_MAC},
     raw::udp_packet,
     socket::{frame_address, open, send_parts_to_address, send_to_address},
 };

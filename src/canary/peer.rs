@@ -18,9 +18,10 @@ use rustix::{
 };
 
 use super::{
+    addresses::{MAKER_ADDRESS4, OPEN_PORT},
     isolation::Isolation,
     kind::{Kind, NotMade, PeerRole},
-    lab::{LabError, MAKER_ADDRESS4, OPEN_PORT, within},
+    namespace::{LabError, within},
     socket::{PAYLOAD, bound, open, stream_for},
 };
 

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::net::{SendFlags, send, sendto};
 
 use super::{
+    addresses::{MAKER_ADDRESS4, MAKER_ADDRESS6, NO_ROUTE4, PEER_ADDRESS4, PEER_ADDRESS6},
     icmp::echo_request,
     kind::{Group, Kind, Made, NotMade, Target},
-    lab::{MAKER_ADDRESS4, MAKER_ADDRESS6, NO_ROUTE4, PEER_ADDRESS4, PEER_ADDRESS6},
     socket::{PAYLOAD, connected, family_of, open},
 };
 use crate::model::{Outcome, Protocol};

@@ -13,8 +13,8 @@ use io_uring::{IoUring, opcode, squeue, types};
 use rustix::net::addr::SocketAddrArg;
 
 use super::{
+    addresses::{PEER_ADDRESS4, PEER_ADDRESS6},
     kind::{Group, Kind, Made, NotMade, PeerRole, Target},
-    lab::{PEER_ADDRESS4, PEER_ADDRESS6},
     socket::{PAYLOAD, local_port, stream_for},
     udp::{TAKES, connect_datagram},
 };

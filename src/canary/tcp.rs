@@ -13,11 +13,11 @@ use rustix::{
 };
 
 use super::{
-    kind::{Group, Kind, Made, NotMade, PeerRole, Scope, Target},
-    lab::{
+    addresses::{
         BLACKHOLE4, BLACKHOLE6, MAKER_ADDRESS4, NO_ROUTE4, NO_ROUTE6, PEER_ADDRESS4, PEER_ADDRESS6,
         PROHIBITED4, PROHIBITED6, SILENT4, SILENT6, UNREACHABLE4, UNREACHABLE6,
     },
+    kind::{Group, Kind, Made, NotMade, PeerRole, Scope, Target},
     socket::{
         PAYLOAD, await_writable, bound, connected, local_port, open, pending_error, set_option,
         stream_for,

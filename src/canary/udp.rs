@@ -15,12 +15,12 @@ use rustix::{
 };
 
 use super::{
-    kind::{Group, Kind, Made, NotMade, PeerRole, Scope, Target},
-    lab::{
+    addresses::{
         BLACKHOLE4, BROADCAST4, FIREWALLED4, MAKER_ADDRESS4, MULTICAST4, MULTICAST6, NO_ROUTE4,
         NO_ROUTE6, PEER_ADDRESS4, PEER_ADDRESS6, PROHIBITED4, PROHIBITED6, UNREACHABLE4,
         UNREACHABLE6,
     },
+    kind::{Group, Kind, Made, NotMade, PeerRole, Scope, Target},
     socket::{PAYLOAD, bound, connected, datagram_for, family_of, local_port, open},
 };
 use crate::model::{Outcome, Protocol};

@@ -9,8 +9,8 @@ use rustix::{
 };
 
 use super::{
+    addresses::{PEER_ADDRESS4, PEER_ADDRESS6},
     kind::{Group, Kind, Made, NotMade, Target},
-    lab::{PEER_ADDRESS4, PEER_ADDRESS6},
     socket::{PAYLOAD, local_port, set_option},
     udp::{TAKES, connect_datagram},
 };

@@ -14,7 +14,7 @@ use libbpf_rs::{
     Link, OpenObject, PrintLevel, ProgramMut, ProgramType,
     btf::{Btf, types::Typedef},
     set_print,
-    skel::{OpenSkel, Skel, SkelBuilder},
+    skel::{OpenSkel, SkelBuilder},
 };
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     hooker::Hooker,
     limits,
     open::Iterators,
+    programs::program_named,
     requirements,
     skeleton::{EgressSkel, EgressSkelBuilder, OpenEgressSkel},
     surroundings,
@@ -284,18 +285,6 @@ fn available(hooks: &[Hook], blind_spots: &mut Vec<BlindSpot>) -> Vec<Hook> {
         blind_spots.extend(lost_without(&hook).ok().flatten());
     }
     available
-}
-
-/// A program of the object.
-pub(super) fn program_named<'a>(
-    skeleton: &'a EgressSkel<'_>,
-    name: &str,
-) -> Result<ProgramMut<'a>, libbpf_rs::Error> {
-    skeleton
-        .object()
-        .progs_mut()
-        .find(|program| program.name() == OsStr::new(name))
-        .ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))
 }
 
 fn attach(

@@ -17,6 +17,7 @@ mod error;
 mod hooker;
 mod limits;
 mod open;
+mod programs;
 mod requirements;
 pub mod sample;
 mod skeleton;

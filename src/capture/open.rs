@@ -5,9 +5,9 @@ use std::{collections::HashSet, io, io::Read, os::fd::AsFd};
 use libbpf_rs::{Iter, IterOpts, Link};
 
 use super::{
-    attach::program_named,
     backend::{CONNECTIONS, OPEN_SOCKETS},
     decode::{self, Record},
+    programs::program_named,
     skeleton::{EgressSkel, types},
 };
 use crate::model::{Carried, ConnectionId, KernelEvent, OpenConnection};

@@ -3,10 +3,41 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{WatchKind, Window},
+    model::{SINCE_BOOT, SelfCheck, WatchKind, WatchPeriod, Window},
     report::coverage::Watched,
     store::{Reader, StoreError},
 };
+
+/// What an observer proved at its start holds until it ends, also where the clock was set meanwhile
+/// and a new watch period begun.
+fn carry_over_clock_changes(watched: &mut [Watched]) {
+    let mut earlier: Option<(WatchPeriod, Option<SelfCheck>)> = None;
+    let mut observed: Vec<&mut Watched> = watched
+        .iter_mut()
+        .filter(|one| one.period.kind == WatchKind::Observe)
+        .collect();
+    // By their times, what came after the clock was set back would be first.
+    observed.sort_by_key(|one| one.id);
+    for one in observed {
+        if let Some((period, check)) = &earlier
+            && one.self_check.is_none()
+            && is_same_observer(period, &one.period)
+        {
+            one.self_check.clone_from(check);
+        }
+        earlier = Some((one.period.clone(), one.self_check.clone()));
+    }
+}
+
+/// Whether the hooks of both went on at the same moment of the same boot.
+fn is_same_observer(one: &WatchPeriod, other: &WatchPeriod) -> bool {
+    let moment = |period: &WatchPeriod| period.settings.get(SINCE_BOOT).cloned();
+    one.boot_id.is_some()
+        && one.boot_id == other.boot_id
+        && one.host == other.host
+        && moment(one).is_some()
+        && moment(one) == moment(other)
+}
 
 /// All watch periods, whatever the window: whether a window opens with a gap is told by what came
 /// before it.
@@ -25,6 +56,7 @@ pub(super) fn watched(reader: &Reader) -> Result<Vec<Watched>, StoreError> {
             is_running: false,
         })
         .collect();
+    carry_over_clock_changes(&mut watched);
     // One observer writes at a time, and the end of what it covers moves with each flush: an older
     // one that broke off, or one that came with a dump, stays behind.
     let latest = watched

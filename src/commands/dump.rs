@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::{now, output, window::FilterArgs};
 use crate::{
-    cli::GlobalArgs,
+    commands::Exit,
+    commands::options::GlobalArgs,
     exchange::{render_flow, render_record},
-    failure::Exit,
     store::Reader,
 };
 

@@ -7,8 +7,8 @@ use clap::Args;
 use super::{coverage::watched, error::CommandError, output};
 use crate::{
     analyze::sampling::sampling_unit,
-    cli::{Format, GlobalArgs},
-    failure::Exit,
+    commands::Exit,
+    commands::options::{Format, GlobalArgs},
     model::{Application, Contact, RecordedFlow, Window},
     report::{
         DOCUMENT_VERSION,

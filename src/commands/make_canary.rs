@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::{
-    failure::Exit,
+    commands::Exit,
     proof::{MakerReport, report_of},
 };
 

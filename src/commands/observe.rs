@@ -10,10 +10,10 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     capture::{self, Limits, Settings},
-    cli::{GlobalArgs, parse_duration},
+    commands::Exit,
+    commands::options::{GlobalArgs, parse_duration},
     config::{BackendChoice, Config, ConfigError, LimitsConfig, parse_flush_every},
     daemon::{self, Plan, Reload, Summary, WaitingLimits},
-    failure::Exit,
     identity::facts,
     model::Verdict,
     pipeline::Scope,
@@ -38,6 +38,9 @@ pub struct ObserveArgs {
     /// Write flows this often, from 1s to 1h [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_flush_every)]
     pub flush_every: Option<Duration>,
+    /// Make no canary flows: something else proves that flows are seen
+    #[arg(long)]
+    pub no_self_check: bool,
 }
 
 /// A set of kernel hooks.
@@ -51,6 +54,13 @@ pub enum Backend {
     Kprobe,
     /// Cgroup hooks
     Cgroup,
+}
+
+impl Backend {
+    /// The set itself, unless the first that works is asked for.
+    pub(super) fn hooks(self) -> Option<capture::Backend> {
+        hooks_of(self.into())
+    }
 }
 
 impl From<Backend> for BackendChoice {
@@ -100,12 +110,7 @@ pub(super) fn plan(
     Ok(Plan {
         database: global.db.clone(),
         capture: Settings {
-            backend: match wanted {
-                None | Some(BackendChoice::Auto) => None,
-                Some(BackendChoice::Fexit) => Some(capture::Backend::Fexit),
-                Some(BackendChoice::Kprobe) => Some(capture::Backend::Kprobe),
-                Some(BackendChoice::Cgroup) => Some(capture::Backend::Cgroup),
-            },
+            backend: wanted.and_then(hooks_of),
             include_loopback,
             limits: limits(&config.limits),
         },
@@ -124,8 +129,17 @@ pub(super) fn plan(
         waiting: waiting(&config.limits),
         retention: config.retention.clone(),
         account: account(root, config.service.user.as_deref())?,
-        self_check: config.observe.self_check.unwrap_or(true),
+        self_check: !args.no_self_check && config.observe.self_check.unwrap_or(true),
     })
+}
+
+fn hooks_of(choice: BackendChoice) -> Option<capture::Backend> {
+    match choice {
+        BackendChoice::Auto => None,
+        BackendChoice::Fexit => Some(capture::Backend::Fexit),
+        BackendChoice::Kprobe => Some(capture::Backend::Kprobe),
+        BackendChoice::Cgroup => Some(capture::Backend::Cgroup),
+    }
 }
 
 fn account(root: &Path, user: Option<&str>) -> Result<Option<facts::Account>, ConfigError> {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
-    cli::{Format, GlobalArgs},
+    commands::options::{Format, GlobalArgs},
     report::{Detail, Layout, write_json},
 };
 

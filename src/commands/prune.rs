@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::{now, output};
 use crate::{
-    cli::GlobalArgs,
+    commands::Exit,
+    commands::options::GlobalArgs,
     config::Config,
-    failure::Exit,
     report::{bytes, counted},
     store::{Pruned, Reader, Recorder, Retention, StoreError},
 };

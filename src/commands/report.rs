@@ -5,8 +5,8 @@ use clap::Args;
 use super::{coverage::watched, now, output, window::FilterArgs, window::parse_except};
 use crate::{
     analyze::sampling::sampling_unit,
-    cli::{Format, GlobalArgs},
-    failure::Exit,
+    commands::Exit,
+    commands::options::{Format, GlobalArgs},
     model::Window,
     report::{applications::applications_report, applications_text::write_text},
     store::Reader,

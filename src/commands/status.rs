@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{coverage::watched, now, output};
 use crate::{
-    cli::{Format, GlobalArgs},
-    failure::Exit,
+    commands::Exit,
+    commands::options::{Format, GlobalArgs},
     report::{
         status::{DatabaseStatus, Learned, status_report},
         status_text::write_text,
@@ -35,7 +35,10 @@ pub fn run(args: &StatusArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     );
     let layout = output::layout(global);
     output::write_document(&report, args.format, |out| write_text(&report, layout, out))?;
-    Ok(Exit::Done)
+    Ok(match report.has_missed() {
+        true => Exit::Findings,
+        false => Exit::Done,
+    })
 }
 
 fn database_status(reader: &Reader) -> Result<DatabaseStatus, StoreError> {

@@ -14,7 +14,7 @@ use crate::{
     canary::{Lab, LabError},
     capture,
     model::{Batch, SelfCheck, Verdict},
-    proof::{Ledger, Observed, Program, Proved, Trial, make_all, prove, quick_kinds},
+    proof::{Ledger, Observed, Program, Proved, Trial, hindrance, make_all, prove, quick_kinds},
     store::{Recorder, WatchPeriodId},
 };
 
@@ -194,14 +194,9 @@ impl RunningCheck {
         prove(&sung.trials, &observed, &self.ledger)
     }
 
-    /// Where nothing at all can be made, as in a service that is confined to a few address families,
-    /// that is what was found.
     fn done(&self, proved: Vec<Proved>) -> SelfCheck {
-        let is_made = |kind: &Proved| kind.checked.verdict != Verdict::NotMade;
-        if !proved.iter().any(is_made)
-            && let Some(why) = proved.first().and_then(|kind| kind.checked.detail.clone())
-        {
-            return self.hindered(format!("no flow could be made: {why}"));
+        if let Some(obstacle) = hindrance(&proved) {
+            return self.hindered(obstacle);
         }
         SelfCheck {
             kinds: proved.into_iter().map(|kind| kind.checked).collect(),

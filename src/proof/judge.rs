@@ -65,6 +65,16 @@ pub struct Recorded {
     pub bytes_in: Option<u64>,
 }
 
+impl Recorded {
+    /// Whether this process made it. In a pid namespace of its own, it is known by its arguments.
+    pub(super) fn is_of(&self, maker: &Maker) -> bool {
+        match maker.pid {
+            Some(pid) => self.pid == Some(pid),
+            None => self.argv.as_ref() == Some(&maker.argv),
+        }
+    }
+}
+
 impl fmt::Display for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -37,7 +37,7 @@ impl Ledger {
             .iter()
             .chain(self.pending.values())
             .map(recorded)
-            .filter(|one| maker.made(one));
+            .filter(|one| one.is_of(maker));
         for one in own {
             sums.entry(contact_of(&one))
                 .and_modify(|sum| add(sum, &one))

@@ -17,7 +17,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::Recorded;
 use crate::{
     canary::{Isolation, Kind, Lab, Made, NotMade, kind_named, lacking_module},
     model::text_of_bytes,
@@ -81,17 +80,6 @@ pub struct Maker {
     pub argv: Vec<String>,
     /// Its user.
     pub uid: u32,
-}
-
-impl Maker {
-    /// Whether what was recorded is this process's. In a pid namespace of its own, it is known by
-    /// its arguments.
-    pub(super) fn made(&self, recorded: &Recorded) -> bool {
-        match self.pid {
-            Some(pid) => recorded.pid == Some(pid),
-            None => recorded.argv.as_ref() == Some(&self.argv),
-        }
-    }
 }
 
 /// One kind that was tried.

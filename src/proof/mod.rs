@@ -15,7 +15,7 @@ pub use self::{
     judge::{Judgement, Observed, Recorded, judge},
     ledger::Ledger,
     makers::{MAKE_COMMAND, Maker, MakerReport, Program, Trial, make_all, report_of},
-    prove::{Proved, prove},
+    prove::{Proved, hindrance, prove},
 };
 use crate::canary::{Kind, kind_named};
 

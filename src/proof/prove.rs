@@ -39,6 +39,20 @@ pub fn prove(trials: &[Trial], observed: &Observed, ledger: &Ledger) -> Vec<Prov
         .collect()
 }
 
+/// Why nothing at all could be made, if that is what came of it, as in a service that is confined to a
+/// few address families: then nothing was proved either.
+pub fn hindrance(proved: &[Proved]) -> Option<String> {
+    let is_made = |kind: &Proved| kind.checked.verdict != Verdict::NotMade;
+    if proved.iter().any(is_made) {
+        return None;
+    }
+    let why = proved.first()?.checked.detail.as_deref();
+    Some(format!(
+        "no flow could be made: {}",
+        why.unwrap_or("nobody knows why")
+    ))
+}
+
 fn not_made(kind: &Kind, why: String) -> Proved {
     Proved {
         checked: CheckedKind {

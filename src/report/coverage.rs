@@ -4,68 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-pub use super::gaps::{BootGap, Gap};
-use super::gaps::{boots, gaps};
-use crate::model::{
-    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, SelfCheck, Timestamp,
-    WatchKind, WatchPeriod, Window,
+pub use super::{
+    gaps::{BootGap, Gap},
+    watched::{Ending, Watched},
 };
-
-const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
-
-/// A watch period with what was counted in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Watched {
-    /// Its number in the store.
-    pub id: i64,
-    /// The watch period.
-    pub period: WatchPeriod,
-    /// Its losses.
-    pub losses: Vec<Loss>,
-    /// Flows that it recorded and that are still stored in detail.
-    pub flows: u64,
-    /// The latest self-check in it.
-    pub self_check: Option<SelfCheck>,
-    /// Whether its observer still runs.
-    pub is_running: bool,
-}
-
-/// How a watch period ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// It still runs.
-    Running,
-    /// In good order.
-    Orderly,
-    /// Without an orderly end: the observer was killed, or the host went down.
-    Broken,
-}
-
-impl Watched {
-    /// How it ended.
-    pub fn ending(&self) -> Ending {
-        match (self.is_running, self.period.ended) {
-            (true, _) => Ending::Running,
-            (false, Some(_)) => Ending::Orderly,
-            (false, None) => Ending::Broken,
-        }
-    }
-
-    pub(super) fn covers(&self) -> Stretch {
-        (
-            self.period.started,
-            self.period.covered_until.max(self.period.started),
-        )
-    }
-
-    pub(super) fn is_of_observer(&self) -> bool {
-        match self.period.kind {
-            WatchKind::Observe => true,
-            WatchKind::Import => false,
-        }
-    }
-}
+use super::{
+    gaps::{boots, gaps},
+    stretches::{Stretch, clipped, days, merged, seconds, without},
+};
+use crate::model::{
+    BackendFailure, BlindSpot, Contact, ImportSource, LossCause, Timestamp, Window,
+};
 
 /// Losses of one cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,9 +61,6 @@ pub struct Coverage {
     /// Files that were imported, where no observer watched this host.
     pub imports: Vec<ImportSource>,
 }
-
-/// From the first to the second.
-pub(super) type Stretch = (Timestamp, Timestamp);
 
 /// The coverage of `host` in `window`, without the stretches in `except`.
 ///
@@ -300,68 +246,4 @@ fn except_stretches(except: &[Window], since: Timestamp, until: Timestamp) -> Ve
         let end = window.until.map_or(until, Timestamp::hour);
         clipped((start, end), since, until)
     }))
-}
-
-fn clipped((start, end): Stretch, since: Timestamp, until: Timestamp) -> Stretch {
-    (start.max(since), end.min(until))
-}
-
-/// Sorted, disjoint and without empty ones.
-fn merged(stretches: impl Iterator<Item = Stretch>) -> Vec<Stretch> {
-    let mut sorted: Vec<Stretch> = stretches.filter(|(start, end)| start < end).collect();
-    sorted.sort_unstable();
-    let mut merged: Vec<Stretch> = Vec::new();
-    for (start, end) in sorted {
-        match merged.last_mut() {
-            Some((_, reached)) if start <= *reached => *reached = end.max(*reached),
-            _ => merged.push((start, end)),
-        }
-    }
-    merged
-}
-
-/// `from` without `holes`; both sorted and disjoint.
-pub(super) fn without(from: &[Stretch], holes: &[Stretch]) -> Vec<Stretch> {
-    let mut left = Vec::new();
-    for &(start, end) in from {
-        let mut at = start;
-        for &(hole_start, hole_end) in holes {
-            if hole_end <= at || hole_start >= end {
-                continue;
-            }
-            if at < hole_start {
-                left.push((at, hole_start));
-            }
-            at = at.max(hole_end);
-        }
-        if at < end {
-            left.push((at, end));
-        }
-    }
-    left
-}
-
-fn seconds(stretches: &[Stretch]) -> u64 {
-    stretches
-        .iter()
-        .map(|(start, end)| end.since(*start).as_secs())
-        .fold(0, u64::saturating_add)
-}
-
-fn days(stretches: &[Stretch]) -> u64 {
-    let mut days = 0_u64;
-    let mut counted_to = None;
-    for (start, end) in stretches {
-        let first = start.unix_ns().div_euclid(NANOSECONDS_PER_DAY);
-        let last = end
-            .unix_ns()
-            .saturating_sub(1)
-            .div_euclid(NANOSECONDS_PER_DAY);
-        let first = counted_to.map_or(first, |to: i64| first.max(to + 1));
-        if last >= first {
-            days = days.saturating_add(u64::try_from(last - first + 1).unwrap_or(0));
-            counted_to = Some(last);
-        }
-    }
-    days
 }

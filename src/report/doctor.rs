@@ -141,16 +141,15 @@ impl DoctorReport {
         self.count(Verdict::Missed) > 0
     }
 
-    /// The same as a store keeps it.
-    pub fn self_check(&self) -> Option<SelfCheck> {
-        let backend = self.backend.as_ref()?;
-        Some(SelfCheck {
+    /// The same as a store keeps it, beside what is recorded through `backend`.
+    pub fn self_check(&self, backend: &str) -> SelfCheck {
+        SelfCheck {
             at: self.at,
             kernel: Some(self.kernel.clone()),
-            backend: backend.name.clone(),
+            backend: backend.to_owned(),
             obstacle: self.obstacle.clone(),
             kinds: self.kinds.iter().map(|kind| kind.checked.clone()).collect(),
-        })
+        }
     }
 
     fn count(&self, verdict: Verdict) -> usize {

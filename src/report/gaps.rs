@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::coverage::{Ending, Stretch, Watched, without};
+use super::{
+    stretches::{Stretch, without},
+    watched::{Ending, Watched},
+};
 use crate::model::Timestamp;
 
 /// A stretch in which nothing watched, between watch periods of the same host.

@@ -18,7 +18,9 @@ mod sanitize;
 pub mod self_check;
 pub mod status;
 pub mod status_text;
+mod stretches;
 mod table;
+mod watched;
 mod wrap;
 
 use std::io::{self, Write};

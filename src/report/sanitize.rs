@@ -9,7 +9,8 @@ use std::{borrow::Cow, fmt::Write as _};
 /// This is for people's eyes and not reversible: a backslash stays one, since Windows paths and
 /// shell quoting are full of them. Programs read JSON, which carries the text as it is.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hidden) {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    if text.bytes().all(is_plain) || !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);

@@ -10,7 +10,7 @@ use super::{
     coverage::{Coverage, Ending, Lost, Watched, coverage_of, losses_of},
     lateness::not_written_since,
 };
-use crate::model::{BackendFailure, BlindSpot, SelfCheck, Timestamp, WatchKind, Window};
+use crate::model::{BackendFailure, BlindSpot, SelfCheck, Timestamp, Verdict, WatchKind, Window};
 
 /// How far back coverage is told of.
 pub(super) const LOOK_BACK: Duration = Duration::from_secs(7 * 86_400);
@@ -72,6 +72,16 @@ pub struct StatusReport {
     pub database: DatabaseStatus,
     /// What was learned so far.
     pub learned: Learned,
+}
+
+impl StatusReport {
+    /// Whether the observer missed a kind of flow that its backend claims to see.
+    pub fn has_missed(&self) -> bool {
+        let latest = self.latest.as_ref();
+        latest
+            .and_then(|latest| latest.self_check.as_ref())
+            .is_some_and(|check| check.count(Verdict::Missed) > 0)
+    }
 }
 
 /// One watch period of an observer.

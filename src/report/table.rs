@@ -1,6 +1,9 @@
 //! Columns that line up.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
@@ -31,11 +34,21 @@ impl Cell {
 
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
         let text = text.into();
-        Self {
-            width: text.width(),
-            text,
-            style,
+        // What was made visible and is ASCII has a column for each byte; most of it is.
+        let width = match text.is_ascii() {
+            true => text.len(),
+            false => text.width(),
+        };
+        Self { width, text, style }
+    }
+
+    fn add_to(&self, line: &mut String) {
+        if self.style.is_plain() {
+            line.push_str(&self.text);
+            return;
         }
+        let (on, off) = (self.style.render(), self.style.render_reset());
+        write!(line, "{on}{}{off}", self.text).expect("a string takes any text");
     }
 }
 
@@ -81,20 +94,16 @@ impl Table {
             .iter()
             .map(|(heading, _)| Cell::styled(*heading, FAINT))
             .collect();
-        self.write_line(indent, &widths, &headings, out)?;
-        for row in &self.rows {
-            self.write_line(indent, &widths, row, out)?;
+        let mut line = String::new();
+        for row in std::iter::once(&headings).chain(&self.rows) {
+            line.clear();
+            self.add_line(indent, &widths, row, &mut line);
+            out.write_all(line.as_bytes())?;
         }
         Ok(())
     }
 
-    fn write_line(
-        &self,
-        indent: usize,
-        widths: &[usize],
-        row: &[Cell],
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
+    fn add_line(&self, indent: usize, widths: &[usize], row: &[Cell], line: &mut String) {
         let mut owed = indent;
         for ((cell, width), (_, side)) in row.iter().zip(widths).zip(&self.headings) {
             if *width == 0 {
@@ -105,18 +114,16 @@ impl Table {
                 Side::Left => (0, missing),
                 Side::Right => (missing, 0),
             };
+            owed += before;
             // What is owed is paid only before more text, so that no line ends in spaces.
             if !cell.text.is_empty() {
-                let style = cell.style;
-                write!(out, "{:1$}", "", owed + before)?;
-                write!(out, "{style}{}{style:#}", cell.text)?;
+                line.extend(std::iter::repeat_n(' ', owed));
+                cell.add_to(line);
                 owed = 0;
-            } else {
-                owed += before;
             }
             owed += after + BETWEEN;
         }
-        writeln!(out)
+        line.push('\n');
     }
 
     /// Widths of the columns; 0 for one that is left out.

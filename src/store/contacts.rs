@@ -3,49 +3,23 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
-use rusqlite::Row;
 
 use super::{
     Reader, StoreError,
-    days::{bit_of, day_of, summed},
+    calendar::day_of,
+    days::summed,
     growing::Growing,
-    packed::{DayContact, Unpacker},
+    hours::each_hour,
+    matching_makers::MatchingMakers,
+    packed::Unpacker,
     query::{Bounds, ContactQuery},
-    rows::application_of,
     run_counts::RunCounts,
-    share::Sum,
-    value::{outcome_of, uncount},
 };
-use crate::model::{Application, Contact, Tally};
-
-/// Identities that the query is about, and what they stand for.
-#[derive(Debug, Default)]
-pub(super) struct Makers {
-    /// Host and application by their numbers, each pair once.
-    pub(super) pairs: Vec<(i64, i64)>,
-    /// The pair of each identity, and its user.
-    pub(super) identities: HashMap<i64, (usize, Option<usize>), RandomState>,
-    users: Vec<String>,
-}
+use crate::model::Contact;
 
 /// By destination, of each pair of host and application: what is read together lies together, and fits
 /// into the caches of a processor.
 type Contacts = Vec<HashMap<i64, Growing, RandomState>>;
-
-const IDENTITIES: &str = "
-SELECT i.id, i.host_id, m.application_id, ifnull(i.user, i.uid || '') AS user
-FROM identity AS i
-JOIN host AS h ON h.id = i.host_id
-JOIN identity_application AS m ON m.identity_id = i.id
-JOIN application AS a ON a.id = m.application_id
-WHERE (?2 IS NULL OR h.name = ?2)
-  AND (
-    ?1 IS NULL
-    OR a.context || ' ' || a.program || ifnull(' ' || a.script, '') GLOB ?1
-    OR a.context GLOB ?1
-    OR a.program GLOB ?1
-    OR a.script GLOB ?1
-  )";
 
 const DESTINATIONS: &str = "
 SELECT d.id
@@ -58,15 +32,6 @@ WHERE n.name GLOB ?1
     FROM name_address
     WHERE address GLOB ?1
   )";
-
-const HOURS: &str = "
-SELECT
-  hour_ns, identity_id, destination_id, outcome, name_source, attempts, bytes_out, bytes_in,
-  first_ns, last_ns
-FROM contact_hour
-WHERE hour_ns >= ?1
-  AND hour_ns < ?2
-ORDER BY hour_ns";
 
 const IDENTITIES_OF_DAY: &str = "
 SELECT identity_id, id
@@ -143,26 +108,20 @@ impl Reader {
     fn read_hours(
         &self,
         window: (i64, i64),
-        makers: &Makers,
+        makers: &MatchingMakers,
         is_wanted: &dyn Fn(i64) -> bool,
         contacts: &mut Contacts,
     ) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(HOURS)?;
-        let mut rows = statement.query(window)?;
-        while let Some(row) = rows.next()? {
-            let destination = row.get(2)?;
-            let Some((pair, user)) = makers.identities.get(&row.get(1)?) else {
-                continue;
-            };
-            if is_wanted(destination)
+        each_hour(&self.connection, window.0..window.1, |hour| {
+            if let Some((pair, user)) = makers.identities.get(&hour.identity)
+                && is_wanted(hour.destination)
                 && let Some(contacts) = contacts.get_mut(*pair)
             {
-                let hour = row.get(0)?;
-                let growing = contacts.entry(destination).or_default();
-                growing.grow_by_hour(day_of(hour), &contact_of_hour(row, hour)?, *user);
+                let growing = contacts.entry(hour.destination).or_default();
+                growing.grow_by_hour(day_of(hour.hour), &hour.contact()?, *user);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// One application after another, and its days in order: what is known of one fits into the caches
@@ -170,7 +129,7 @@ impl Reader {
     fn read_days(
         &self,
         days: &[i64],
-        makers: &Makers,
+        makers: &MatchingMakers,
         is_wanted: &dyn Fn(i64) -> bool,
         contacts: &mut Contacts,
     ) -> rusqlite::Result<()> {
@@ -205,30 +164,6 @@ impl Reader {
         Ok(())
     }
 
-    fn matching_makers(&self, bounds: &Bounds) -> rusqlite::Result<Makers> {
-        let mut makers = Makers::default();
-        let mut pairs = HashMap::<(i64, i64), usize>::new();
-        let mut users = HashMap::<String, usize>::new();
-        let mut statement = self.connection.prepare_cached(IDENTITIES)?;
-        let mut rows = statement.query((&bounds.application, &bounds.host))?;
-        while let Some(row) = rows.next()? {
-            let pair = (row.get("host_id")?, row.get("application_id")?);
-            let pair = *pairs.entry(pair).or_insert_with(|| {
-                makers.pairs.push(pair);
-                makers.pairs.len() - 1
-            });
-            let user: Option<String> = row.get("user")?;
-            let user = user.map(|user| {
-                *users.entry(user.clone()).or_insert_with(|| {
-                    makers.users.push(user);
-                    makers.users.len() - 1
-                })
-            });
-            makers.identities.insert(row.get("id")?, (pair, user));
-        }
-        Ok(makers)
-    }
-
     /// None where every destination is wanted.
     fn matching_destinations(&self, bounds: &Bounds) -> rusqlite::Result<Option<HashSet<i64>>> {
         let Some(to) = &bounds.to else {
@@ -246,7 +181,7 @@ impl Reader {
         &self,
         mut contacts: Contacts,
         runs: &RunCounts,
-        makers: &Makers,
+        makers: &MatchingMakers,
     ) -> rusqlite::Result<Vec<Contact>> {
         let destinations =
             self.destinations(&contacts.iter().flat_map(HashMap::keys).copied().collect())?;
@@ -285,49 +220,4 @@ impl Reader {
         }
         Ok(named)
     }
-
-    /// Pairs by the names of their hosts and applications.
-    fn in_order(&self, makers: &Makers) -> rusqlite::Result<Vec<(usize, String, Application)>> {
-        let hosts: HashMap<i64, String> = self
-            .connection
-            .prepare_cached("SELECT id, name FROM host")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let applications: HashMap<i64, Application> = self
-            .connection
-            .prepare_cached("SELECT * FROM application")?
-            .query_map([], |row| Ok((row.get("id")?, application_of(row)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut pairs: Vec<_> = makers
-            .pairs
-            .iter()
-            .enumerate()
-            .filter_map(|(pair, (host, application))| {
-                let application = applications.get(application)?.clone();
-                Some((pair, hosts.get(host)?.clone(), application))
-            })
-            .collect();
-        pairs.sort_by(|(_, host, application), (_, other_host, other)| {
-            (host, application).cmp(&(other_host, other))
-        });
-        Ok(pairs)
-    }
-}
-
-fn contact_of_hour(row: &Row<'_>, hour: i64) -> rusqlite::Result<DayContact> {
-    Ok(DayContact {
-        destination: row.get(2)?,
-        outcome: outcome_of(row.get(3)?)?,
-        hours: bit_of(hour),
-        sum: Sum {
-            name_source: row.get(4)?,
-            tally: Tally {
-                attempts: uncount(row.get(5)?),
-                bytes_out: uncount(row.get(6)?),
-                bytes_in: uncount(row.get(7)?),
-            },
-            first: row.get(8)?,
-            last: row.get(9)?,
-        },
-    })
 }

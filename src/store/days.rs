@@ -10,28 +10,16 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::{
     Recorder, StoreError,
+    calendar::{DAY, HOUR, bit_of, day_of},
+    hours::each_hour,
     packed::{DayContact, Packer},
     share::Sum,
-    value::{outcome_of, uncount},
+    value::outcome_of,
 };
-use crate::model::{Tally, Timestamp};
-
-pub(super) const HOUR: i64 = 3_600_000_000_000;
-pub(super) const DAY: i64 = 24 * HOUR;
+use crate::model::Timestamp;
 
 /// How long it takes until it is known how a connect ended: longer than the kernel tries by default.
 const SETTLING: i64 = HOUR / 6;
-
-/// The start of the UTC day that an hour lies in.
-pub(super) fn day_of(hour: i64) -> i64 {
-    hour.saturating_sub(hour.rem_euclid(DAY))
-}
-
-/// The bit of an hour within its day.
-pub(super) fn bit_of(hour: i64) -> u32 {
-    let hours = hour.saturating_sub(day_of(hour)) / HOUR;
-    1 << u32::try_from(hours).unwrap_or_default().min(23)
-}
 
 /// Notes that something in these hours changes.
 pub(super) fn hours_changed(
@@ -115,14 +103,6 @@ WHERE hour_ns >= ?1
 ORDER BY hour_ns
 LIMIT 1";
 
-const HOURS_OF_DAY: &str = "
-SELECT
-  hour_ns, identity_id, destination_id, outcome, name_source, attempts, bytes_out, bytes_in,
-  first_ns, last_ns
-FROM contact_hour
-WHERE hour_ns >= ?1
-  AND hour_ns < ?2";
-
 impl Recorder {
     /// Sums up the hours that are over, each day in a transaction of its own, and packs the runs that
     /// are. What was recorded is complete without it: it only makes long windows fast.
@@ -176,28 +156,17 @@ type DayContacts = BTreeMap<(i64, i64, i64), (u32, Sum)>;
 fn sum_up(connection: &Connection, day: i64, until: i64) -> rusqlite::Result<()> {
     forget(connection, day)?;
     let mut contacts = DayContacts::new();
-    let mut statement = connection.prepare_cached(HOURS_OF_DAY)?;
-    let mut rows = statement.query((day, until))?;
-    while let Some(row) = rows.next()? {
-        let sum = Sum {
-            name_source: row.get(4)?,
-            tally: Tally {
-                attempts: uncount(row.get(5)?),
-                bytes_out: uncount(row.get(6)?),
-                bytes_in: uncount(row.get(7)?),
-            },
-            first: row.get(8)?,
-            last: row.get(9)?,
-        };
-        let hour = bit_of(row.get(0)?);
+    each_hour(connection, day..until, |part| {
+        let bit = bit_of(part.hour);
         contacts
-            .entry((row.get(1)?, row.get(2)?, row.get(3)?))
+            .entry((part.identity, part.destination, part.outcome))
             .and_modify(|(hours, total)| {
-                *hours |= hour;
-                *total = total.plus(sum);
+                *hours |= bit;
+                *total = total.plus(part.sum);
             })
-            .or_insert((hour, sum));
-    }
+            .or_insert((bit, part.sum));
+        Ok(())
+    })?;
     write(connection, day, contacts)?;
     connection
         .prepare_cached("INSERT INTO summed_day (day_ns, until_ns) VALUES (?1, ?2)")?

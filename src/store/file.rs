@@ -9,10 +9,10 @@ use std::{
 
 use rustix::fs::{Gid, Mode, fchmod, fchown};
 
-use super::{StoreError, migrate};
-
-/// `EgBl` as SQLite's application id: tells our files from those of other programs.
-pub(super) const APPLICATION_ID: i32 = 0x4567_426c;
+use super::{
+    StoreError,
+    migrate::{self, APPLICATION_ID},
+};
 
 const GROUP: &str = "egress-baseline";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

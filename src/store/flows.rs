@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{
     Reader, StoreError,
-    import::parts_of,
+    flow_id::parts_of,
     query::{Bounds, ContactQuery},
     rows::{application_of, flow_of, identity_of, process_of},
 };

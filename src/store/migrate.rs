@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::file::APPLICATION_ID;
+/// `EgBl` as SQLite's application id: tells our files from those of other programs.
+pub(super) const APPLICATION_ID: i32 = 0x4567_426c;
 
 const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_flows.sql"),

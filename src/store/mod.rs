@@ -7,6 +7,7 @@
 //! are still stored in detail or not; and no flow is stored in detail without its rollup.
 
 mod applications;
+mod calendar;
 mod contacts;
 mod days;
 mod destinations;
@@ -14,12 +15,15 @@ mod detail;
 mod dump;
 mod error;
 mod file;
+mod flow_id;
 mod flows;
 mod growing;
+mod hours;
 mod images;
 mod import;
 mod intern;
 mod lock;
+mod matching_makers;
 mod merge;
 mod merge_periods;
 mod migrate;
@@ -38,6 +42,7 @@ mod runs;
 mod self_checks;
 mod share;
 mod size;
+mod take;
 mod value;
 mod write;
 
@@ -52,6 +57,7 @@ pub use prune::{Pruned, Retention};
 
 pub use query::ContactQuery;
 pub use read::{Reader, StoredWatchPeriod};
+pub use self_checks::OpenWatchPeriod;
 pub use size::StoreSize;
 
 /// Number of a watch period in this store.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::{
-    contacts::Makers,
+    matching_makers::MatchingMakers,
     packed_runs::{Span, each_count, each_span},
     query::Bounds,
     read::Reader,
@@ -86,7 +86,7 @@ impl Reader {
     pub(super) fn run_counts(
         &self,
         bounds: &Bounds,
-        makers: &Makers,
+        makers: &MatchingMakers,
     ) -> rusqlite::Result<RunCounts> {
         let mut counts = self.unpacked_runs(bounds, makers)?;
         let mut statement = self.connection.prepare_cached(PACKED_DAYS)?;
@@ -102,7 +102,11 @@ impl Reader {
         Ok(counts)
     }
 
-    fn unpacked_runs(&self, bounds: &Bounds, makers: &Makers) -> rusqlite::Result<RunCounts> {
+    fn unpacked_runs(
+        &self,
+        bounds: &Bounds,
+        makers: &MatchingMakers,
+    ) -> rusqlite::Result<RunCounts> {
         let mut counts = vec![HashMap::default(); makers.pairs.len()];
         // The latest run of each contact.
         let mut latest = vec![HashMap::<i64, i64, RandomState>::default(); makers.pairs.len()];
@@ -130,7 +134,7 @@ impl Reader {
         &self,
         day: i64,
         within: Option<&Bounds>,
-        makers: &Makers,
+        makers: &MatchingMakers,
         counts: &mut RunCounts,
     ) -> rusqlite::Result<()> {
         let mut packed = vec![Vec::new(); makers.pairs.len()];

@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::{
     Recorder, StoreError,
-    days::{DAY, day_of, today},
+    calendar::{DAY, day_of},
+    days::today,
     packed_runs::{Span, packed},
 };
 

@@ -24,6 +24,15 @@ SELECT *
 FROM self_check_kind
 ORDER BY self_check_id, position";
 
+/// The watch period of an observer that records now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenWatchPeriod {
+    /// Its number.
+    pub id: WatchPeriodId,
+    /// The hooks that it records through.
+    pub backend: Option<String>,
+}
+
 impl Recorder {
     /// Keeps what a self-check found; one transaction.
     pub fn record_self_check(
@@ -39,10 +48,10 @@ impl Recorder {
     }
 
     /// The watch period of the observer that records into this store now, if one does.
-    pub fn open_watch_period(&self) -> Result<Option<WatchPeriodId>, StoreError> {
+    pub fn open_watch_period(&self) -> Result<Option<OpenWatchPeriod>, StoreError> {
         self.connection
             .query_row(
-                "SELECT id
+                "SELECT id, backend
                  FROM watch_period
                  WHERE origin_id = ?1
                    AND kind = 'observe'
@@ -50,7 +59,12 @@ impl Recorder {
                  ORDER BY covered_until_ns DESC
                  LIMIT 1",
                 (THIS_STORE,),
-                |row| row.get(0).map(WatchPeriodId),
+                |row| {
+                    Ok(OpenWatchPeriod {
+                        id: row.get("id").map(WatchPeriodId)?,
+                        backend: row.get("backend")?,
+                    })
+                },
             )
             .optional()
             .map_err(|error| self.failed(error))

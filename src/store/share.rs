@@ -2,12 +2,7 @@
 
 use std::net::IpAddr;
 
-use rusqlite::Connection;
-
-use super::{
-    rollup::{take_from_address, take_from_sum},
-    value::rank,
-};
+use super::value::rank;
 use crate::model::{Destination, Flow, Outcome, Tally, Timestamp};
 
 /// Which sums: whose, of whom, where to, how it ended.
@@ -145,17 +140,6 @@ impl Share {
     /// The sums that it is part of.
     pub(super) fn keys(&self) -> impl Iterator<Item = &SumKey> {
         std::iter::once(&self.hour).chain(&self.run)
-    }
-
-    /// Takes it out again; sums that fall to nothing go. First and last stay as wide as they were.
-    pub(super) fn remove(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for key in self.keys() {
-            take_from_sum(connection, key, &self.sum.tally)?;
-        }
-        match &self.address {
-            Some(address) => take_from_address(connection, address, self.sum.tally.attempts),
-            None => Ok(()),
-        }
     }
 }
 

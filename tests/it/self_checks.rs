@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use egress_baseline::{
-    model::{CheckedKind, Record, SelfCheck, Verdict},
-    store::{Reader, Recorder},
+    model::{CheckedKind, Record, SelfCheck, Verdict, WatchPeriod},
+    store::{Reader, Recorder, WatchPeriodId},
 };
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -78,6 +78,24 @@ fn status_of(checks: &[SelfCheck]) -> String {
     let place = Place::new();
     store_of(&place.path().join("flows.db"), checks);
     place.run(&["status"]).told()
+}
+
+/// A place whose observer has begun, through the backend `kprobe`, and what it goes on with.
+fn observed() -> (Place, Recorder, WatchPeriodId) {
+    let place = Place::new();
+    let mut recorder = Recorder::open(&place.path().join("flows.db")).unwrap();
+    let period = recorder.begin(&began(1)).unwrap();
+    (place, recorder, period)
+}
+
+/// A watch period whose hooks were on so many seconds after the boot.
+fn began(since_boot: u64) -> WatchPeriod {
+    WatchPeriod {
+        backend: Some("kprobe".to_owned()),
+        boot_id: Some("3b7e-boot".to_owned()),
+        settings: serde_json::json!({ "since_boot_ns": since_boot * 1_000_000_000 }),
+        ..watch_period("web-1", NOON)
+    }
 }
 
 #[test]
@@ -162,14 +180,20 @@ fn the_observer_of_a_store_is_the_one_whose_period_is_open() {
     let mut recorder = Recorder::open(&path).unwrap();
     assert_eq!(recorder.open_watch_period().unwrap(), None);
     let period = recorder.begin(&watch_period("web-1", NOON)).unwrap();
-    assert_eq!(recorder.open_watch_period().unwrap(), Some(period));
+    let open = recorder.open_watch_period().unwrap().unwrap();
+    assert_eq!(open.id, period);
+    assert_eq!(open.backend, watch_period("web-1", NOON).backend);
     recorder.end(period, at(NOON + HOUR)).unwrap();
     assert_eq!(recorder.open_watch_period().unwrap(), None);
 }
 
 #[test]
 fn status_tells_what_was_missed_in_lines_of_their_own() {
-    let text = status_of(&[mixed()]);
+    let place = Place::new();
+    store_of(&place.path().join("flows.db"), &[mixed()]);
+    let run = place.run(&["status"]);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(1), ""));
+    let text = run.stdout;
     assert!(
         text.contains("Self-check  2 of 3 kinds of flow seen (1 in part, 1 not made here), 1 MISSED, 2026-11-22 12:00\n"),
         "{text}"
@@ -203,4 +227,66 @@ fn status_says_why_a_self_check_could_not_run_and_shows_hostile_text_as_text() {
         text.contains("Self-check  could not run: make a network namespace: \\u{1b}[2J, "),
         "{text}"
     );
+}
+
+#[test]
+fn what_an_observer_proved_is_told_after_the_clock_was_set_and_not_after_another_start() {
+    let (place, mut recorder, period) = observed();
+    let seen = check(vec![kind("tcp4-connected", Verdict::Seen, None, None)]);
+    recorder.record_self_check(period, &seen).unwrap();
+    // Set back: the later watch period has the earlier times.
+    let next = recorder.go_on(period, at(NOON - HOUR)).unwrap();
+    recorder.end(period, at(NOON - HOUR)).unwrap();
+    recorder.end(next, at(NOON + HOUR)).unwrap();
+    let text = place.run(&["status"]).told();
+    assert!(text.contains("Self-check  1 of 1 kinds"), "{text}");
+    recorder
+        .begin(&WatchPeriod {
+            started: at(NOON + HOUR),
+            covered_until: at(NOON + HOUR),
+            ..began(9)
+        })
+        .unwrap();
+    let text = place.run(&["status"]).told();
+    assert!(!text.contains("Self-check"), "{text}");
+}
+
+#[test]
+fn doctor_proves_the_hooks_that_the_observer_records_through_or_nothing() {
+    let (place, _recorder, _period) = observed();
+    let complaint = place
+        .run(&["doctor", "--quick", "--record", "--backend", "cgroup"])
+        .complaint();
+    assert!(
+        complaint.contains("the observer records through backend `kprobe`, not `cgroup`")
+            && complaint.contains("hint: leave `--backend` out"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn doctor_makes_no_database_for_an_observer_that_is_not_there() {
+    let place = Place::new();
+    let complaint = place.run(&["doctor", "--quick", "--record"]).complaint();
+    assert!(
+        complaint.contains("no observer records into"),
+        "{complaint}"
+    );
+    assert!(!place.path().join("flows.db").exists());
+}
+
+#[test]
+fn doctor_leaves_an_observer_alone_whose_configuration_turns_self_checks_off() {
+    let place = Place::new();
+    let config = place.file("config.toml", b"[observe]\nself_check = false\n");
+    let config = config.to_str().unwrap();
+    let asked = ["--config", config, "doctor", "--quick", "--record"];
+    assert_eq!(
+        place
+            .run(&[asked.as_slice(), &["--unless-off"]].concat())
+            .told(),
+        ""
+    );
+    // Whoever asks for it gets it all the same.
+    place.run(&asked).complaint();
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 pub(crate) const SERVICE: &str = "egress-baseline.service";
+pub(crate) const SELF_CHECK: &str = "egress-baseline-self-check.service";
 pub(crate) const CONFIG: &str = "/etc/egress-baseline/config.toml";
 
 /// An emulated machine is slow, and may share its processors with others.
@@ -86,7 +87,7 @@ pub(crate) fn await_some<T>(
     }
 }
 
-/// What the service said since it was started last, but at least everything after `cursor` lines.
+/// What the service said since the host started.
 pub(crate) fn journal() -> Result<String, String> {
     run(
         "journalctl",

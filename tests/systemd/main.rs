@@ -10,6 +10,7 @@ mod hanging;
 mod record;
 mod reload;
 mod restart;
+mod self_check;
 mod standing;
 
 use std::{
@@ -39,12 +40,18 @@ fn main() -> ExitCode {
     let trials = [
         // All this with the configuration as it is packaged.
         standing::trials(),
-        contexts::trials("fexit"),
+        self_check::trials_after_boot(),
+        contexts::trials("fexit", contexts::use_backend),
         reload::trials(),
+        // It leaves the service stopped, and the next backend is turned on by a start.
         restart::trials(),
+        contexts::trials("kprobe", contexts::use_backend),
+        self_check::trials_of("kprobe"),
+        contexts::trials("cgroup", hanging::use_backend_under_watch),
+        self_check::trials_of("cgroup"),
         hanging::trials(),
-        contexts::trials("kprobe"),
-        contexts::trials("cgroup"),
+        self_check::last_trials(),
+        hanging::last_trials(),
     ]
     .into_iter()
     .flatten()

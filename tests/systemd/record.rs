@@ -1,5 +1,7 @@
 //! What the observer recorded, as its own commands tell it.
 
+use std::net::IpAddr;
+
 use egress_baseline::model::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,8 +13,12 @@ use super::guest::{SERVICE, property, run};
 pub(crate) struct Flow {
     pub(crate) ts: Timestamp,
     pub(crate) exe: Option<String>,
+    /// Not the host's file of that name.
+    #[serde(default)]
+    pub(crate) exe_is_foreign: bool,
     pub(crate) context: Option<String>,
     pub(crate) uid: Option<u32>,
+    pub(crate) dst_ip: Option<IpAddr>,
     pub(crate) dst_port: Option<u16>,
     pub(crate) attempts: u64,
 }
@@ -35,6 +41,7 @@ pub(crate) struct Record {
     /// In the order in which they began.
     pub(crate) periods: Vec<WatchPeriod>,
     pub(crate) losses: Vec<Value>,
+    pub(crate) self_checks: Vec<Value>,
 }
 
 impl Record {
@@ -55,6 +62,7 @@ impl Record {
             Some("flow") => self.flows.push(serde_json::from_value(value)?),
             Some("watch_period") => self.periods.push(serde_json::from_value(value)?),
             Some("loss") => self.losses.push(value),
+            Some("self_check") => self.self_checks.push(value),
             _ => {}
         }
         Ok(())
@@ -66,11 +74,11 @@ impl Record {
             .ok_or_else(|| "nothing was watched".to_owned())
     }
 
-    /// Attempts to a port.
-    pub(crate) fn attempts_to(&self, port: u16) -> u64 {
+    /// Attempts to a port, of flows at times that `is_right`.
+    pub(crate) fn attempts_to(&self, port: u16, is_right: impl Fn(Timestamp) -> bool) -> u64 {
         self.flows
             .iter()
-            .filter(|flow| flow.dst_port == Some(port))
+            .filter(|flow| flow.dst_port == Some(port) && is_right(flow.ts))
             .map(|flow| flow.attempts)
             .sum()
     }

@@ -1,11 +1,12 @@
 //! `doctor`.
 
+mod beside;
 mod conditions;
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use self::beside::Beside;
 use super::{
     now,
     observe::{self, ObserveArgs},
@@ -14,13 +15,12 @@ use super::{
 use crate::{
     canary::{Kind, Lab, LabError, Scope, kinds},
     capture::surroundings,
-    cli::{Format, GlobalArgs},
+    commands::Exit,
+    commands::options::{Format, GlobalArgs},
     config::{Config, ConfigError},
     daemon::{Attached, DaemonError, Plan, watch_while},
-    failure::Exit,
-    proof::{Ledger, Observed, Program, Proved, Trial, make_all, prove, quick_kinds},
+    proof::{Ledger, Observed, Program, Proved, Trial, hindrance, make_all, prove, quick_kinds},
     report::doctor::{BackendReport, DoctorReport, KindReport, write_text},
-    store::Recorder,
 };
 
 /// Arguments of `doctor`.
@@ -35,6 +35,9 @@ pub struct DoctorArgs {
     /// Keep the result in the database, beside what a running observer records
     #[arg(long)]
     pub record: bool,
+    /// Do nothing where the configuration turns the self-check off
+    #[arg(long)]
+    pub unless_off: bool,
     /// Write it in this form
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -52,15 +55,34 @@ pub enum DoctorError {
     /// This program's own file cannot be found.
     #[error("find this program's file")]
     Program(#[source] std::io::Error),
+    /// Not one of the flows could be made.
+    #[error("{0}")]
+    NothingMade(String),
     /// No observer records into the database.
     #[error("no observer records into `{0}`")]
     NoObserver(String),
+    /// What these hooks see proves nothing of the observer's.
+    #[error("the observer records through backend `{observer}`, not `{asked}`")]
+    OtherBackend {
+        /// The backend of the observer.
+        observer: String,
+        /// The backend that was asked for.
+        asked: String,
+    },
 }
 
 /// Proves of each kind of flow that it is seen.
 pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let config = Config::read(global.config.as_deref())?;
-    let plan = plan(args, global, &config)?;
+    if args.unless_off && config.observe.self_check == Some(false) {
+        return Ok(Exit::Done);
+    }
+    let mut plan = plan(args, global, &config)?;
+    let beside = args.record.then(|| Beside::observer_of(&global.db));
+    let mut beside = beside.transpose()?;
+    if let Some(beside) = &beside {
+        plan.capture.backend = Some(beside.backend(args.backend)?);
+    }
     let around = surroundings();
     let conditions = conditions::conditions(&around);
     let mut report = DoctorReport::of_host(now(), around.kernel, conditions);
@@ -70,10 +92,11 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         report.obstacle = Some(format!("{error:#}"));
     }
     output::write_document(&report, args.format, |out| write_text(&report, out))?;
-    outcome?;
-    if args.record {
-        record(&report, global)?;
+    if let Some(beside) = &mut beside {
+        // That nothing could be proved is a result that must not be missing.
+        beside.record(&report)?;
     }
+    outcome?;
     Ok(match report.has_missed() {
         true => Exit::Findings,
         false => Exit::Done,
@@ -88,6 +111,7 @@ fn plan(args: &DoctorArgs, global: &GlobalArgs, config: &Config) -> Result<Plan,
         include_loopback: false,
         full_command_lines: false,
         flush_every: None,
+        no_self_check: true,
     };
     let mut plan = observe::plan(&observing, global, config)?;
     plan.capture.include_loopback = false;
@@ -124,11 +148,10 @@ fn examine(
         network_namespace: inode_of(&lab)?,
     };
     report.exe = Some(program.exe());
-    report.kinds = prove(&trials, &observed, &ledger)
-        .into_iter()
-        .map(kind_report)
-        .collect();
-    Ok(())
+    let proved = prove(&trials, &observed, &ledger);
+    let hindrance = hindrance(&proved);
+    report.kinds = proved.into_iter().map(kind_report).collect();
+    hindrance.map_or(Ok(()), |why| Err(DoctorError::NothingMade(why)))
 }
 
 /// Canaries that were made, in a laboratory that must be there until all was recorded.
@@ -179,18 +202,4 @@ fn kind_report(proved: Proved) -> KindReport {
         is_egress: proved.scope == Scope::Egress,
         recorded: proved.seen_as.into_iter().map(Into::into).collect(),
     }
-}
-
-/// Puts the result beside what the running observer records.
-fn record(report: &DoctorReport, global: &GlobalArgs) -> anyhow::Result<()> {
-    let Some(check) = report.self_check() else {
-        return Ok(());
-    };
-    let mut recorder = Recorder::open(&global.db)?;
-    let period = recorder
-        .open_watch_period()?
-        .ok_or_else(|| DoctorError::NoObserver(global.db.display().to_string()))?;
-    recorder
-        .record_self_check(period, &check)
-        .context("keep the result")
 }

@@ -9,9 +9,9 @@ use clap::Args;
 use self::source::Source;
 use super::{error::CommandError, now, output};
 use crate::{
-    cli::GlobalArgs,
+    commands::Exit,
+    commands::options::GlobalArgs,
     exchange::{LineError, parse_line},
-    failure::Exit,
     identity::application_of,
     mapping::map_by_present_rules,
     model::{

@@ -3,7 +3,7 @@
 use std::{os::fd::OwnedFd, path::Path};
 
 use rustix::{
-    fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2},
+    fs::{Mode, OFlags, fstat, open, openat},
     io::Errno,
 };
 
@@ -22,7 +22,7 @@ pub fn is_host_file(root: &Path, path: &[u8], device: u64, inode: u64) -> Option
     if !path.starts_with(b"/") {
         return Some(false);
     }
-    let found = match open_below(&root_of_host(root)?, path) {
+    let found = match open_below(root_of_host(root)?, path) {
         Ok(file) => fstat(&file).ok()?.st_ino,
         // The kernel's path of a file has no symbolic links in it. Where the host has one, it has
         // no file of that path.
@@ -73,14 +73,29 @@ fn root_of_host(root: &Path) -> Option<OwnedFd> {
         .ok()
 }
 
-fn open_below(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
-    openat2(
-        root,
-        path,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
-    )
+/// Opens what is at `path` below `root`, through no symbolic link, one name after the other.
+///
+/// `openat2` would do it in one call, but systemd withholds that from services with
+/// `RestrictSUIDSGID=`, since a filter cannot look at its flags.
+fn open_below(root: OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut names = path
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty())
+        .peekable();
+    let mut current = root;
+    while let Some(name) = names.next() {
+        // No file has such a name, and it would lead out of the root.
+        if name == b".." {
+            return Err(Errno::NOENT);
+        }
+        let kind = match names.peek() {
+            Some(_) => OFlags::DIRECTORY,
+            None => OFlags::empty(),
+        };
+        current = openat(&current, name, flags | kind, Mode::empty())?;
+    }
+    Ok(current)
 }
 
 /// A line of the mount table.

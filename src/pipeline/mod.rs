@@ -26,8 +26,8 @@ use open::Told;
 use sums::{Part, Sums, Totals};
 
 use crate::model::{
-    Batch, BootClock, Connect, Endpoint, FlowRecord, KernelEvent, Loss, LossCause, Outcome,
-    ProcessKey, Ticket, Timestamp,
+    Batch, BootClock, Connect, ContainerFacts, Endpoint, FlowRecord, KernelEvent, Loss, LossCause,
+    Outcome, ProcessKey, Ticket, Timestamp,
 };
 
 /// What does not change while a host is observed.
@@ -170,6 +170,11 @@ impl Pipeline {
     /// Names of accounts by user id.
     pub fn set_accounts(&mut self, accounts: BTreeMap<u32, String>) {
         self.makers.set_accounts(accounts);
+    }
+
+    /// What files of the host say of the container that a cgroup belongs to.
+    pub fn learn_container(&mut self, cgroup_id: u64, facts: ContainerFacts) {
+        self.makers.learn_container(cgroup_id, facts);
     }
 
     /// The addresses of a network namespace itself.

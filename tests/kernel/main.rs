@@ -31,6 +31,7 @@ mod requirements;
 mod resolver;
 mod scene;
 mod scenes;
+mod scripts;
 mod service;
 mod session;
 mod short;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         churn::trials(),
         identity::trials(),
         contexts::trials(),
+        scripts::trials(),
         multipath::trials(),
         modules::trials(),
         lifecycle::trials(),

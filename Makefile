@@ -44,6 +44,7 @@ check: setup-test
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --test kernel -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings
+	$(CARGO) clippy --test data -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 
 unit: setup-test

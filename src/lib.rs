@@ -15,6 +15,7 @@ pub mod failure;
 pub mod identity;
 pub mod mapping;
 pub mod model;
+pub mod names;
 pub mod pipeline;
 pub mod proof;
 pub mod report;

@@ -75,3 +75,14 @@ pub fn assert_harmless(text: &str) {
     });
     assert_eq!(acting, None, "{text:?}");
 }
+
+/// Nothing in a name needs to be escaped, and nothing reads it as an address.
+pub fn assert_is_name(name: &str) {
+    assert!((1..=253).contains(&name.len()), "{name:?}");
+    let is_plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
+    };
+    assert!(name.bytes().all(is_plain), "{name:?}");
+    assert!(!name.starts_with('.') && !name.ends_with('.') && !name.contains(".."));
+    assert!(name.parse::<std::net::IpAddr>().is_err(), "{name:?}");
+}

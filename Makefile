@@ -32,7 +32,7 @@ setup-test:
 
 try: setup-build
 	$(CARGO) build --release
-	$(SUDO) packaging/try target/release/egress-baseline
+	$(SUDO) packaging/try "$${CARGO_TARGET_DIR:-target}/release/egress-baseline"
 
 test: check unit fuzz kernel vm systemd
 	@echo 'all stages passed: check unit fuzz kernel vm systemd'

@@ -9,7 +9,6 @@ use clap::Parser;
 use egress_baseline::{
     analyze::sampling::sampling_unit,
     cli::Cli,
-    commands,
     exchange::{parse_line, render_record},
     model::{Record, Window},
     report::{
@@ -61,7 +60,7 @@ fn import(database: &Path, file: &Path, skip_bad: bool) -> bool {
         arguments.push("--skip-bad".as_ref());
     }
     let cli = Cli::try_parse_from(arguments).expect("a command line");
-    match commands::run(&cli) {
+    match cli.run() {
         Ok(_) => true,
         Err(error) => {
             assert!(!format!("{error:#}").is_empty());

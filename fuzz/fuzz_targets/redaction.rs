@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 
 const SECRET: &str = "Zq7hunter2Zq7";
 
-const WAYS: [&[&str]; 12] = [
+const WAYS: [&[&str]; 13] = [
     &["--password", SECRET],
     &["--password=Zq7hunter2Zq7"],
     &["PGPASSWORD=Zq7hunter2Zq7"],
@@ -23,6 +23,7 @@ const WAYS: [&[&str]; 12] = [
     &["sshpass", "-p", SECRET],
     &["{\"password\": \"Zq7hunter2Zq7\"}"],
     &["ghp_Zq7hunter2Zq7Zq7hunter2Zq7"],
+    &["smtp.login('bob', 'Zq7hunter2Zq7')"],
 ];
 
 fuzz_target!(|input: &[u8]| {

@@ -8,7 +8,6 @@ use std::{path::PathBuf, sync::LazyLock};
 use clap::Parser;
 use egress_baseline::{
     cli::Cli,
-    commands,
     config::parse_flush_every,
     model::{Timestamp, parse_duration, parse_when},
 };
@@ -51,7 +50,7 @@ fn assert_report_refuses(texts: &[String]) {
         .chain([NOWHERE.display().to_string(), "report".to_owned()])
         .chain(filters);
     if let Ok(cli) = Cli::try_parse_from(arguments) {
-        let error = commands::run(&cli).expect_err("there is no such database");
+        let error = cli.run().expect_err("there is no such database");
         assert!(!format!("{error:#}").is_empty());
     }
 }

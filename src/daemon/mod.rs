@@ -6,6 +6,7 @@
 
 mod backlog;
 mod canaries;
+mod containers;
 mod controls;
 mod manager;
 mod namespaces;

@@ -31,6 +31,9 @@ pub(super) const FOR_MODULES: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::PERFMON)
     .union(CapabilitySet::SYS_ADMIN);
 
+/// What the thread keeps that reads what engines wrote down of containers.
+pub(super) const FOR_READING: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
+
 /// What the thread that writes the database keeps: its files are open.
 pub(super) const FOR_WRITING: CapabilitySet = CapabilitySet::empty();
 

@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Plan, Waiting, backlog::Flushed, controls::Controls, namespaces::Namespaces, privileges,
-    privileges::PrivilegeError,
+    Plan, Waiting, backlog::Flushed, containers::Containers, controls::Controls,
+    namespaces::Namespaces, privileges, privileges::PrivilegeError,
 };
 use crate::{
     capture::{Backend, Capture, CaptureError, boot_clock},
@@ -123,6 +123,7 @@ struct Watcher {
     pipeline: Pipeline,
     namespaces: Namespaces,
     accounts: Accounts,
+    containers: Containers,
     host_mount_namespace: Option<u32>,
 }
 
@@ -139,6 +140,7 @@ impl Watcher {
             pipeline,
             namespaces: Namespaces::new(root),
             accounts: Accounts::of_host(root),
+            containers: Containers::default(),
             // Some sandboxes hide their first process from everybody; then this one stands for the host.
             host_mount_namespace: mount_namespace_of(root, 1)
                 .or_else(|| mount_namespace_of(root, std::process::id())),
@@ -197,8 +199,11 @@ impl Watcher {
                     complete(image);
                     self.meet(image)
                 }
-                KernelEvent::Cgroup(_)
-                | KernelEvent::Connect(_)
+                KernelEvent::Cgroup(cgroup) => {
+                    self.containers.meet(Path::new(ROOT), cgroup);
+                    ProcessFacts::default()
+                }
+                KernelEvent::Connect(_)
                 | KernelEvent::ConnectionEnd(_)
                 | KernelEvent::OpenConnection(_)
                 | KernelEvent::Carried(_)
@@ -253,6 +258,7 @@ impl Watcher {
         }
         self.take_in(events);
         self.settle();
+        self.name_containers();
         match self.capture.new_skips() {
             0 => {}
             skips => self.pipeline.lose(LossCause::HookSkipped, skips, None),
@@ -265,6 +271,15 @@ impl Watcher {
             batch,
             stepped_to: self.pipeline.stepped_to(),
         }
+    }
+
+    fn name_containers(&mut self) {
+        for (cgroup, facts) in self.containers.told() {
+            self.pipeline.learn_container(cgroup, facts);
+        }
+        let unasked = self.containers.unasked();
+        self.pipeline
+            .lose(LossCause::IdentityUnreadable, unasked, None);
     }
 
     /// Connects that never fitted into the ring and are not over: nothing would tell of them any more.

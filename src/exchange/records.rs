@@ -11,9 +11,9 @@ use super::{
     self_checks,
 };
 use crate::model::{
-    BackendFailure, BlindSpot, Destination, ImportSource, Loss, LossCause, NameAddress, NameSource,
-    Outcome, Process, Protocol, RawIdentity, Record, Rollup, RollupPeriod, Tally, Timestamp,
-    WatchKind, WatchPeriod,
+    BackendFailure, BlindSpot, ContainerFacts, Destination, ImportSource, Loss, LossCause,
+    NameAddress, NameSource, Outcome, Process, Protocol, RawIdentity, Record, Rollup, RollupPeriod,
+    Tally, Timestamp, WatchKind, WatchPeriod,
 };
 
 /// A line that opens with the record's kind and id.
@@ -72,6 +72,12 @@ struct IdentityBody<'a> {
     uid: Option<u32>,
     user: Option<&'a str>,
     slice_user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_daemon: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a ContainerFacts>,
     stated_context: Option<&'a str>,
     stated_script: Option<&'a str>,
 }
@@ -192,6 +198,9 @@ fn identity_body(raw: &RawIdentity) -> IdentityBody<'_> {
         uid: raw.uid,
         user: raw.user.as_deref(),
         slice_user: raw.slice_user.as_deref(),
+        login_user: raw.login_user.as_deref(),
+        job_daemon: raw.job_daemon.as_deref(),
+        container: raw.container.as_ref(),
         stated_context: raw.stated_context.as_deref(),
         stated_script: raw.stated_script.as_deref(),
     }
@@ -319,6 +328,9 @@ fn identity(fields: &mut Fields) -> Result<RawIdentity, LineError> {
         uid: fields.number("uid")?,
         user: fields.text("user")?,
         slice_user: fields.text("slice_user")?,
+        login_user: fields.text("login_user")?,
+        job_daemon: fields.text("job_daemon")?,
+        container: fields.structured("container")?,
         stated_context: fields.text("stated_context")?,
         stated_script: fields.text("stated_script")?,
     })

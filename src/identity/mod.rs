@@ -5,20 +5,22 @@
 
 mod context;
 pub mod facts;
-mod interpreter;
+mod program;
 mod redact;
 mod run;
+mod script;
 
-pub use context::slice_uid_of;
-pub use interpreter::is_interpreter;
+pub use context::{ContainerId, container_on, slice_uid_of};
+pub use program::{Layout, layouts};
 pub use redact::{redact_argv, redact_line};
-pub use run::run_of;
+pub use run::{job_daemon_of, run_of};
+pub use script::is_interpreter;
 
 use crate::model::{Application, RawIdentity};
 
 /// Version of the rules by which [`application_of`] maps; a store that was mapped by others is
 /// mapped again.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// The application that a raw identity stands for.
 pub fn application_of(raw: &RawIdentity) -> Application {
@@ -26,23 +28,45 @@ pub fn application_of(raw: &RawIdentity) -> Application {
     let program = match raw.exe.as_deref() {
         None | Some("") => Application::NO_PROCESS.to_owned(),
         // A container's files are its own by nature; its context says so already.
-        Some(path) if raw.is_foreign && !context.is_container() => format!("foreign:{path}"),
-        Some(path) => path.to_owned(),
+        Some(path) if raw.is_foreign && !context.is_container() => {
+            format!("foreign:{}", program::folded(path))
+        }
+        // Its name is what the program chose; there is no path to fold.
+        Some(path) if raw.is_memfd => path.to_owned(),
+        Some(path) => program::folded(path),
     };
     Application {
         context,
         program,
-        script: raw.stated_script.clone(),
+        script: raw.stated_script.clone().or_else(|| script::script_of(raw)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::application_of;
+    use super::{RULES_VERSION, application_of, context, program, script};
     use crate::model::RawIdentity;
 
     fn text_of(raw: RawIdentity) -> String {
         application_of(&raw).to_string()
+    }
+
+    #[test]
+    fn tables_that_change_bear_a_new_version() {
+        let tables = format!(
+            "{:?}{:?}{:?}{:?}",
+            context::JOB_UNITS,
+            context::LOGIN_UNITS,
+            program::layouts(),
+            script::LANGUAGES
+        );
+        // Whoever changes a table raises the version once for each release, so that stores are mapped
+        // anew, and writes down the new digest.
+        assert_eq!(
+            (RULES_VERSION, script::digest_of(&tables)),
+            (2, 1_876_506_975),
+            "the tables have changed: so must the version"
+        );
     }
 
     #[test]

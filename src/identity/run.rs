@@ -2,16 +2,16 @@
 
 use crate::model::{Ancestor, Context, ProcessKey};
 
-/// Short names of the daemons that start cron jobs.
-const CRON_DAEMONS: [&str; 3] = ["cron", "crond", "anacron"];
+/// Short names of the daemons that start jobs at set times.
+const JOB_DAEMONS: [&str; 5] = ["anacron", "atd", "cron", "crond", "fcron"];
 
 /// As many ancestors as the kernel side reports; a longer chain is cut.
 const LONGEST_CHAIN: usize = 8;
 
 /// The run that a process belongs to, or `None` where runs cannot be told apart.
 ///
-/// A start of a unit or container is a cgroup of its own, so `cgroup:ID@BOOT`; a job of cron is
-/// what its daemon started, so `cron:PID@START@BOOT`. Cgroup ids and start times are the kernel's
+/// A start of a unit or container is a cgroup of its own, so `cgroup:ID@BOOT`; a job of cron or at
+/// is what its daemon started, so `cron:PID@START@BOOT`. Cgroup ids and start times are the kernel's
 /// since boot, hence the boot id in both.
 pub fn run_of(
     context: &Context,
@@ -21,8 +21,8 @@ pub fn run_of(
     ancestors: &[Ancestor],
 ) -> Option<String> {
     let boot_id = boot_id?;
-    if context.is_cron() {
-        let (pid, started) = cron_job_of(key?, ancestors)?;
+    if context.is_job() {
+        let (pid, started) = job_of(key?, ancestors)?;
         return Some(format!("cron:{pid}@{started}@{boot_id}"));
     }
     let is_started_in_a_cgroup = context.is_container()
@@ -34,17 +34,27 @@ pub fn run_of(
     }
 }
 
-/// The process that the cron daemon forked for the job: the one below the topmost ancestor that is
+/// The daemon among the ancestors that starts jobs at set times: the topmost that bears such a name,
+/// as that of the job's own process is no proof.
+pub fn job_daemon_of(ancestors: &[Ancestor]) -> Option<&str> {
+    ancestors
+        .iter()
+        .rev()
+        .map(|ancestor| ancestor.comm.as_str())
+        .find(|comm| JOB_DAEMONS.contains(comm))
+}
+
+/// The process that the daemon forked for the job: the one below the topmost ancestor that is
 /// called like a cron daemon. The fork itself still bears the daemon's name, and a job may name
 /// itself so; neither is topmost.
-fn cron_job_of(key: ProcessKey, ancestors: &[Ancestor]) -> Option<(u32, u64)> {
+fn job_of(key: ProcessKey, ancestors: &[Ancestor]) -> Option<(u32, u64)> {
     let daemon = ancestors
         .iter()
-        .rposition(|ancestor| CRON_DAEMONS.contains(&ancestor.comm.as_str()))?;
+        .rposition(|ancestor| JOB_DAEMONS.contains(&ancestor.comm.as_str()))?;
     match daemon.checked_sub(1).map(|below| &ancestors[below]) {
         None => Some((key.pid, key.started_boot_ns)),
         // Where the chain was cut, only a fork below it proves that this is the daemon.
-        Some(job) if daemon + 1 >= LONGEST_CHAIN && !CRON_DAEMONS.contains(&job.comm.as_str()) => {
+        Some(job) if daemon + 1 >= LONGEST_CHAIN && !JOB_DAEMONS.contains(&job.comm.as_str()) => {
             None
         }
         Some(job) => Some((job.pid, job.started_boot_ns)),
@@ -53,7 +63,7 @@ fn cron_job_of(key: ProcessKey, ancestors: &[Ancestor]) -> Option<(u32, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::run_of;
+    use super::{job_daemon_of, run_of};
     use crate::model::{Ancestor, Context, ProcessKey};
 
     const KEY: ProcessKey = ProcessKey {
@@ -128,6 +138,22 @@ mod tests {
     fn a_job_that_calls_itself_cron_stays_one_run() {
         let job = run("cron:bob", &["cron", "sh", "cron", "cron", "systemd"]);
         assert_eq!(job.as_deref(), Some("cron:897@6000@b00t"));
+    }
+
+    #[test]
+    fn a_job_of_at_is_what_its_daemon_forked() {
+        let job = run("at:alice", &["sh", "atd", "atd", "systemd"]);
+        assert_eq!(job.as_deref(), Some("cron:898@7000@b00t"));
+    }
+
+    #[test]
+    fn the_daemon_of_a_job_is_found_among_the_ancestors() {
+        let found = |comms: &[&str]| job_daemon_of(&chain(comms)).map(str::to_owned);
+        assert_eq!(
+            found(&["sh", "cron", "crond", "systemd"]).as_deref(),
+            Some("crond")
+        );
+        assert_eq!(found(&["bash", "sshd", "systemd"]), None);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The service context of a process: `unit:NAME`, `user-unit:USER:NAME`,
-/// `container:RUNTIME/NAME`, `pod:NAMESPACE/NAME/CONTAINER`, `cron:USER`, `session:USER`,
-/// `kernel`, `none`, or what an import said.
+/// `container:RUNTIME/NAME`, `pod:NAMESPACE/NAME/CONTAINER`, `cron:USER`, `at:USER`,
+/// `session:USER`, `kernel`, `none`, or what an import said.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Context(String);
@@ -37,9 +37,9 @@ impl Context {
         self.0.starts_with("container:") || self.0.starts_with("pod:")
     }
 
-    /// Whether it is a job of cron.
-    pub fn is_cron(&self) -> bool {
-        self.0.starts_with("cron:")
+    /// Whether it is a job that a daemon started at a set time.
+    pub fn is_job(&self) -> bool {
+        self.0.starts_with("cron:") || self.0.starts_with("at:")
     }
 }
 

@@ -1,5 +1,7 @@
 //! The raw identity that rollups are keyed by, and the application that it stands for now.
 
+use serde::{Deserialize, Serialize};
+
 use super::Application;
 
 /// What is known of a flow's maker that does not change from one process image to the next.
@@ -31,10 +33,48 @@ pub struct RawIdentity {
     pub user: Option<String>,
     /// Name of the user whose slice the cgroup path is in, when it was recorded.
     pub slice_user: Option<String>,
+    /// The account that somebody logged in with: its name when it was recorded, or its number.
+    pub login_user: Option<String>,
+    /// Short name of the daemon among its ancestors that starts jobs at set times.
+    pub job_daemon: Option<String>,
+    /// What files of the host say of the container that it is in.
+    pub container: Option<ContainerFacts>,
     /// The context that an import stated.
     pub stated_context: Option<String>,
     /// The script that an import stated.
     pub stated_script: Option<String>,
+}
+
+/// What an engine wrote down of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerFacts {
+    /// Its name, made up or given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The image that it was made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The service that it is an instance of: of Compose `PROJECT/SERVICE`, of Swarm `SERVICE`, of
+    /// ECS `FAMILY/CONTAINER`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The pod that it is part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodFacts>,
+}
+
+/// What Kubernetes calls a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodFacts {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// Name of the container; none of the one that only holds the namespaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// A raw identity and the application that it stands for under the present rules.

@@ -29,7 +29,7 @@ pub use event::{
     KernelEvent, OpenConnection, Payload, PayloadKind, ProcessImage, Sender,
 };
 pub use flow::{Flow, Outcome};
-pub use identity::{IdentityRecord, RawIdentity};
+pub use identity::{ContainerFacts, IdentityRecord, PodFacts, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};
 pub use text::{bytes_of_text, text_of_bytes};

@@ -9,10 +9,10 @@ use foldhash::fast::RandomState;
 
 use super::{ProcessFacts, Scope};
 use crate::{
-    identity::{application_of, is_interpreter, redact_argv, run_of, slice_uid_of},
+    identity::{application_of, is_interpreter, job_daemon_of, redact_argv, run_of, slice_uid_of},
     model::{
-        Ancestor, Application, BootClock, CgroupSeen, Executable, IdentityRecord, Process,
-        ProcessImage, ProcessKey, Protocol, RawIdentity, Sender, text_of_bytes,
+        Ancestor, Application, BootClock, CgroupSeen, ContainerFacts, Executable, IdentityRecord,
+        Process, ProcessImage, ProcessKey, Protocol, RawIdentity, Sender, text_of_bytes,
     },
 };
 
@@ -56,13 +56,20 @@ struct Identified {
     application: u32,
 }
 
+/// A cgroup, and what is known of the container that it belongs to.
+#[derive(Debug)]
+struct Cgroup {
+    path: String,
+    container: Option<ContainerFacts>,
+}
+
 /// Everything known of those who make flows.
 #[derive(Debug)]
 pub(super) struct Makers {
     scope: Scope,
     accounts: BTreeMap<u32, String>,
     processes: HashMap<ProcessKey, Known, RandomState>,
-    cgroups: HashMap<u64, String, RandomState>,
+    cgroups: HashMap<u64, Cgroup, RandomState>,
     identities: HashMap<ProcessKey, Vec<(Variant, Identified)>, RandomState>,
     /// Identities that processes share, each once.
     shared: HashMap<Arc<IdentityRecord>, u32, RandomState>,
@@ -97,11 +104,25 @@ impl Makers {
         if self.cgroups.len() >= MOST_CGROUPS {
             self.cgroups.clear();
         }
-        self.cgroups.insert(cgroup.id, text_of_bytes(&cgroup.path));
+        let path = text_of_bytes(&cgroup.path);
+        // One that is told again is the same, unless its number was another's before.
+        let container = self
+            .cgroups
+            .remove(&cgroup.id)
+            .filter(|known| known.path == path)
+            .and_then(|known| known.container);
+        self.cgroups.insert(cgroup.id, Cgroup { path, container });
+    }
+
+    pub(super) fn learn_container(&mut self, cgroup_id: u64, facts: ContainerFacts) {
+        if let Some(cgroup) = self.cgroups.get_mut(&cgroup_id) {
+            cgroup.container = Some(facts);
+            self.forget_identities();
+        }
     }
 
     pub(super) fn cgroup_path(&self, id: u64) -> Option<String> {
-        self.cgroups.get(&id).cloned()
+        self.cgroups.get(&id).map(|cgroup| cgroup.path.clone())
     }
 
     pub(super) fn learn_process(
@@ -249,11 +270,22 @@ impl Makers {
             raw.uid = Some(sender.uid);
             raw.user = self.accounts.get(&sender.uid).cloned();
             raw.cgroup_path = self.cgroup_path(sender.cgroup_id);
+            raw.container = self
+                .cgroups
+                .get(&sender.cgroup_id)
+                .and_then(|cgroup| cgroup.container.clone());
             raw.slice_user = raw
                 .cgroup_path
                 .as_deref()
                 .and_then(slice_uid_of)
                 .and_then(|uid| self.accounts.get(&uid).cloned());
+        }
+        if let Some(process) = process {
+            raw.login_user = process.login_uid.map(|uid| {
+                let name = self.accounts.get(&uid).cloned();
+                name.unwrap_or_else(|| uid.to_string())
+            });
+            raw.job_daemon = job_daemon_of(&process.ancestors).map(str::to_owned);
         }
         if let Some(exe) = process.and_then(|process| process.exe.as_ref()) {
             raw.exe = Some(exe.path.clone());

@@ -26,13 +26,12 @@ use datagrams::Unanswered;
 use makers::Makers;
 use naming::{NameNumber, Naming};
 use open::Told;
+pub use scope::{ProcessFacts, Scope};
 use sums::{Part, Sums, Totals};
 
-pub use scope::{ProcessFacts, Scope};
-
 use crate::model::{
-    Batch, BootClock, Connect, Endpoint, FlowRecord, KernelEvent, Loss, LossCause, Payload,
-    ProcessKey, Sender, Ticket, Timestamp,
+    Batch, BootClock, Connect, ContainerFacts, Endpoint, FlowRecord, KernelEvent, Loss, LossCause,
+    Payload, ProcessKey, Sender, Ticket, Timestamp,
 };
 
 /// Contacts that are remembered, so that a new one can be told from an old one; beyond, no more are
@@ -176,6 +175,11 @@ impl Pipeline {
     /// Names of accounts by user id.
     pub fn set_accounts(&mut self, accounts: BTreeMap<u32, String>) {
         self.makers.set_accounts(accounts);
+    }
+
+    /// What files of the host say of the container that a cgroup belongs to.
+    pub fn learn_container(&mut self, cgroup_id: u64, facts: ContainerFacts) {
+        self.makers.learn_container(cgroup_id, facts);
     }
 
     /// The addresses of a network namespace itself.

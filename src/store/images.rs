@@ -20,15 +20,23 @@ pub(super) fn digest_of_identity(raw: &RawIdentity) -> Digest {
         uid,
         user,
         slice_user,
+        login_user,
+        job_daemon,
+        container,
         stated_context,
         stated_script,
     } = raw;
-    digest(&(
+    let first = (
         (host, exe, is_deleted, is_memfd, is_foreign),
         (interpreter_argv, interpreter_directory),
         (cgroup_path, uid, user, slice_user),
         (stated_context, stated_script),
-    ))
+    );
+    // What came later counts only where it is known: an identity of an earlier version stays itself.
+    if login_user.is_none() && job_daemon.is_none() && container.is_none() {
+        return digest(&first);
+    }
+    digest(&(first, (login_user, job_daemon, container)))
 }
 
 /// The kernel's key where there is one: what else is known of the image may grow later.
@@ -51,9 +59,12 @@ pub(super) fn add_identity(
             "INSERT INTO identity (
                digest, host_id, exe, is_deleted, is_memfd, is_foreign,
                interpreter_argv, interpreter_directory, cgroup_path,
-               uid, user, slice_user, stated_context, stated_script
+               uid, user, slice_user, login_user, job_daemon, container,
+               stated_context, stated_script
              )
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             VALUES (
+               ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17
+             )",
         )?
         .insert(params![
             digest,
@@ -68,6 +79,9 @@ pub(super) fn add_identity(
             raw.uid,
             raw.user,
             raw.slice_user,
+            raw.login_user,
+            raw.job_daemon,
+            raw.container.as_ref().map(json),
             raw.stated_context,
             raw.stated_script,
         ])

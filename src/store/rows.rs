@@ -57,6 +57,9 @@ pub(super) fn identity_of(row: &Row<'_>) -> rusqlite::Result<RawIdentity> {
         uid: row.get("uid")?,
         user: row.get("user")?,
         slice_user: row.get("slice_user")?,
+        login_user: row.get("login_user")?,
+        job_daemon: row.get("job_daemon")?,
+        container: row.maybe_parsed("container")?,
         stated_context: row.get("stated_context")?,
         stated_script: row.get("stated_script")?,
     })

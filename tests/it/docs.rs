@@ -12,6 +12,7 @@ use std::{
 
 use egress_baseline::{
     capture::Backend,
+    identity::layouts,
     model::{LossCause, NameSource, Outcome},
 };
 
@@ -96,6 +97,23 @@ fn listed_below(page: &str, heading: &str) -> BTreeSet<String> {
     codes
         .map(|code| code.trim_matches('`').to_owned())
         .collect()
+}
+
+#[test]
+fn the_page_of_names_lists_the_layouts_that_are_folded_and_no_others() {
+    let page = read("docs/identity.md");
+    let told = layouts().iter().map(|layout| {
+        let path = layout.path.replace('|', "\\|");
+        format!("| {} | `{path}` |", layout.of)
+    });
+    let told: Vec<String> = told.collect();
+    let table: Vec<&str> = page
+        .lines()
+        .skip_while(|line| *line != "| whose | path |")
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(table, told);
 }
 
 #[test]

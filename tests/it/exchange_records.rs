@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use egress_baseline::{
     exchange::{parse_line, render_record},
     model::{
-        Ancestor, BackendFailure, BlindSpot, CheckedKind, Destination, Executable, ImportSource,
-        Loss, LossCause, NameAddress, NameSource, Namespaces, Outcome, Process, ProcessKey,
-        Protocol, RawIdentity, Record, Rollup, RollupPeriod, SelfCheck, Tally, Timestamp, Verdict,
-        WatchKind, WatchPeriod,
+        Ancestor, BackendFailure, BlindSpot, CheckedKind, ContainerFacts, Destination, Executable,
+        ImportSource, Loss, LossCause, NameAddress, NameSource, Namespaces, Outcome, PodFacts,
+        Process, ProcessKey, Protocol, RawIdentity, Record, Rollup, RollupPeriod, SelfCheck, Tally,
+        Timestamp, Verdict, WatchKind, WatchPeriod,
     },
 };
 use proptest::{
@@ -78,6 +78,11 @@ fn raw_identity() -> BoxedStrategy<RawIdentity> {
         option::of(text()),
     );
     let stated = (option::of(text()), option::of(text()), option::of(text()));
+    let around = (
+        option::of(text()),
+        option::of(text()),
+        option::of(container()),
+    );
     (
         text(),
         option::of(text()),
@@ -85,21 +90,49 @@ fn raw_identity() -> BoxedStrategy<RawIdentity> {
         interpreter,
         user,
         stated,
+        around,
     )
-        .prop_map(|(host, exe, odd, interpreter, user, stated)| RawIdentity {
-            host,
-            exe,
-            is_deleted: odd[0],
-            is_memfd: odd[1],
-            is_foreign: odd[2],
-            interpreter_argv: interpreter.0,
-            interpreter_directory: interpreter.1,
-            uid: user.0,
-            user: user.1,
-            slice_user: user.2,
-            cgroup_path: stated.0,
-            stated_context: stated.1,
-            stated_script: stated.2,
+        .prop_map(
+            |(host, exe, odd, interpreter, user, stated, around)| RawIdentity {
+                host,
+                exe,
+                is_deleted: odd[0],
+                is_memfd: odd[1],
+                is_foreign: odd[2],
+                interpreter_argv: interpreter.0,
+                interpreter_directory: interpreter.1,
+                uid: user.0,
+                user: user.1,
+                slice_user: user.2,
+                login_user: around.0,
+                job_daemon: around.1,
+                container: around.2,
+                cgroup_path: stated.0,
+                stated_context: stated.1,
+                stated_script: stated.2,
+            },
+        )
+        .boxed()
+}
+
+fn container() -> BoxedStrategy<ContainerFacts> {
+    let pod =
+        (text(), text(), option::of(text())).prop_map(|(namespace, name, container)| PodFacts {
+            namespace,
+            name,
+            container,
+        });
+    (
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+        option::of(pod),
+    )
+        .prop_map(|(name, image, service, pod)| ContainerFacts {
+            name,
+            image,
+            service,
+            pod,
         })
         .boxed()
 }

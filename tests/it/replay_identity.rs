@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use egress_baseline::{
     model::{
-        CgroupSeen, DatagramCount, Endpoint, ImageFlags, KernelEvent, LossCause, Outcome,
-        ProcessImage, ProcessKey, Sender,
+        Ancestor, CgroupSeen, ContainerFacts, DatagramCount, Endpoint, ImageFlags, KernelEvent,
+        LossCause, Outcome, ProcessImage, ProcessKey, Sender,
     },
     pipeline::{Pipeline, Scope},
 };
@@ -192,4 +192,80 @@ fn numbers_of_kernel_workers_make_no_applications() {
         "kernel kernel:nfsv4.1-svc",
     ];
     assert_eq!(names, expected);
+}
+
+/// The application of one datagram of a process with these ancestors, in a cgroup of this path.
+fn application_of_job(pipeline: &mut Pipeline, path: &str, ancestors: &[&str]) -> String {
+    let cgroup = CgroupSeen {
+        id: 9,
+        path: path.as_bytes().to_vec(),
+    };
+    take(pipeline, KernelEvent::Cgroup(cgroup));
+    let key = ProcessKey { pid: 60, ..SHELL };
+    let ancestors = ancestors.iter().zip(1..).map(|(comm, depth)| Ancestor {
+        pid: 60 - depth,
+        started_boot_ns: 1,
+        comm: (*comm).to_owned(),
+    });
+    let image = ProcessImage {
+        cgroup_id: 9,
+        ancestors: ancestors.collect(),
+        argv: vec![b"sh".to_vec(), b"push.sh".to_vec()],
+        directory: b"/srv/shop/releases/20240105123000".to_vec(),
+        ..image(key, b"/usr/bin/dash")
+    };
+    take(pipeline, KernelEvent::Process(Box::new(image)));
+    let sender = Sender {
+        process: key,
+        cgroup_id: 9,
+        ..sender()
+    };
+    let count = DatagramCount {
+        sender,
+        ..datagrams(0, 1)
+    };
+    take(pipeline, KernelEvent::Datagrams(count));
+    let batch = pipeline.flush(clock(100), true);
+    batch.flows[0].identity.application.to_string()
+}
+
+#[test]
+fn a_job_with_a_session_of_its_own_is_a_job_that_runs_its_script() {
+    let mut pipeline = pipeline();
+    pipeline.set_accounts(BTreeMap::from([(1000, "alice".to_owned())]));
+    let path = "/user.slice/user-1000.slice/session-7.scope";
+    assert_eq!(
+        application_of_job(&mut pipeline, path, &["crond", "crond", "systemd"]),
+        "cron:alice /usr/bin/dash /srv/shop/releases/*/push.sh"
+    );
+    assert_eq!(
+        application_of_job(&mut pipeline, path, &["bash", "sshd", "systemd"]),
+        "session:alice /usr/bin/dash /srv/shop/releases/*/push.sh"
+    );
+}
+
+#[test]
+fn a_container_that_is_named_before_the_flush_was_never_another_application() {
+    let mut pipeline = pipeline();
+    let id = "0123456789ab".repeat(6);
+    let path = format!("/system.slice/docker-{}.scope", &id[..64]);
+    let cgroup = CgroupSeen {
+        id: 7,
+        path: path.into_bytes(),
+    };
+    take(&mut pipeline, KernelEvent::Cgroup(cgroup));
+    take(&mut pipeline, KernelEvent::Datagrams(datagrams(0, 1)));
+    let facts = ContainerFacts {
+        name: Some("proxy".to_owned()),
+        ..ContainerFacts::default()
+    };
+    pipeline.learn_container(7, facts.clone());
+    let batch = pipeline.flush(clock(100), true);
+    let makers: Vec<_> = batch
+        .flows
+        .iter()
+        .map(|record| record.identity.application.to_string())
+        .collect();
+    assert_eq!(makers, ["container:docker/proxy /usr/bin/push"]);
+    assert_eq!(batch.flows[0].identity.raw.container, Some(facts));
 }

@@ -12,6 +12,7 @@ use super::observer::ask;
 pub(crate) struct Flow {
     pub(crate) exe: Option<String>,
     pub(crate) context: Option<String>,
+    pub(crate) script: Option<String>,
     pub(crate) uid: Option<u32>,
     pub(crate) pid: Option<u32>,
     pub(crate) ppid: Option<u32>,

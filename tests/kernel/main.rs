@@ -34,6 +34,7 @@ mod requirements;
 mod resolver;
 mod scene;
 mod scenes;
+mod scripts;
 mod service;
 mod session;
 mod short;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         churn::trials(),
         identity::trials(),
         contexts::trials(),
+        scripts::trials(),
         multipath::trials(),
         names::trials(),
         modules::trials(),

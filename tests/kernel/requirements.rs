@@ -27,7 +27,13 @@ pub(crate) fn unknown_requirements() -> Vec<String> {
     let known: BTreeSet<&str> = kinds()
         .iter()
         .map(|kind| kind.group.word())
-        .chain(["free_cgroups", "late_modules", "real_traffic", "dnsmasq"])
+        .chain([
+            "free_cgroups",
+            "late_modules",
+            "real_traffic",
+            "dnsmasq",
+            "bash",
+        ])
         .collect();
     required()
         .into_iter()

@@ -29,6 +29,7 @@ use super::{
     multipath::{self, TwoPaths},
     observer::Observer,
     scenes::{self, Scene},
+    scripts::{self, Started},
     workshop::{Run, Workshop},
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) scenes: BTreeMap<&'static str, Result<Scene, String>>,
     /// The processes in cgroups of their own.
     pub(crate) placed: BTreeMap<&'static str, Result<Placed, String>>,
+    /// The scripts, by how they were started.
+    pub(crate) scripts: BTreeMap<&'static str, Started>,
     /// The programs that answer.
     pub(crate) answers: Answers,
     /// The connection over two paths.
@@ -104,6 +107,7 @@ fn observe_all() -> Result<Session, String> {
     note("programs hide what they are");
     let scenes = scenes::run_all(&workshop);
     let placed = contexts::run_all(&workshop);
+    let scripts = scripts::run_all(&workshop);
     note("programs answer");
     let answers = answers::run_all(&workshop);
     note("a connection takes two paths");
@@ -138,6 +142,7 @@ fn observe_all() -> Result<Session, String> {
         churn,
         scenes,
         placed,
+        scripts,
         answers,
         two_paths,
         late_modules,

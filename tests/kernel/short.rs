@@ -220,8 +220,9 @@ fn hold_small() -> Result<(Small, Account), String> {
     await_flush(&stored, &datagrams.0)?;
     let holder = Holder::start(&workshop, SMALL_HELD)?;
     let held = text_of(&holder.exe);
-    holder.release()?;
+    // While somebody lives in the namespace, its addresses are known.
     let (own, _) = load(&workshop, "own", &["own-address", "50"])?;
+    holder.release()?;
     observer.stop_with(Signal::INT)?;
     let account = account_of(&Stored::open(&stored)?, &datagrams)?;
     let small = Small {

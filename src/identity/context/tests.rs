@@ -24,6 +24,10 @@ fn context(path: &str) -> String {
     .to_owned()
 }
 
+// Paths are those of systemd 252 and 257, cronie 1.7, OpenRC 0.54, Docker 24 and 27, Podman 4.9 and
+// 5.2, containerd 1.7, nerdctl 1.7, CRI-O 1.28, Kubernetes 1.28 (both cgroup drivers), kind 0.20,
+// k3s 1.28, LXC 5 and Incus 6, libvirt 9.
+
 /// Each line of `table` holds a path, an arrow, and the context that is to come of it.
 fn assert_contexts(table: &str) {
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -53,6 +57,11 @@ fn units_are_named_without_instances_and_counters() {
         /system.slice/foo\x2dbar.service -> unit:foo\x2dbar.service
         /system.slice/systemd-udevd.service/udev -> unit:systemd-udevd.service
         /top.service -> unit:top.service
+        /system.slice/apt-daily.service -> unit:apt-daily.service
+        /system.slice/system-backup.slice/backup@daily.service -> unit:backup@.service
+        /system.slice/cron-alice-alice-0.service -> unit:cron-alice-alice-0.service
+        /openrc.nginx -> unit:nginx.service
+        /system.slice/openrc.nginx -> none
         /user.slice/user-1000.slice/user-runtime-dir@1000.service -> unit:user-runtime-dir@.service
         /machine.slice/machine-qemu\x2d7\x2dweb.scope/libvirt/emulator -> unit:machine-qemu\x2d*\x2dweb.scope
         /machine.slice/libpod-conmon-{ID}.scope -> unit:libpod-conmon-*.scope
@@ -77,6 +86,15 @@ fn user_units_and_sessions_bear_the_user_of_the_slice() {
         /user.slice/user-1000.slice/user@1000.service/app.slice/app-org.gnome.Terminal.slice/vte-spawn-0c2b8fca-2f6d-4f4e-9d38-3b7c1d1a2b3c.scope -> user-unit:alice:vte-spawn-*.scope
         /user.slice/user-1000.slice/user@1000.service/app.slice/snap.firefox.firefox-0c2b8fca-2f6d-4f4e-9d38-3b7c1d1a2b3c.scope -> user-unit:alice:snap.firefox.firefox-*.scope
         /user.slice/user-1000.slice/user@1000.service -> user-unit:alice:user@.service
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.mozilla.firefox-4711.scope -> user-unit:alice:app-flatpak-org.mozilla.firefox-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-org.kde.konsole-2f6d4f4e9d383b7c1d1a2b3c0c2b8fca.scope -> user-unit:alice:app-org.kde.konsole-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-dbus\x2d:1.42\x2dorg.example.Helper.slice/dbus-:1.42-org.example.Helper@0.service -> user-unit:alice:dbus-*-org.example.Helper@.service
+        /user.slice/user-1000.slice/user@1000.service/app.slice/app-backup@autostart.service -> user-unit:alice:app-backup@.service
+        /user.slice/user-1000.slice/user@1000.service/tmux-spawn-0c2b8fca-2f6d-4f4e-9d38-3b7c1d1a2b3c.scope -> user-unit:alice:tmux-spawn-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/run-r0123456789abcdef0123456789abcdef.scope -> user-unit:alice:run-*.scope
+        /user.slice/user-1000.slice/user@1000.service/app.slice/run-u42.service -> user-unit:alice:run-*.service
+        /user.slice/user-1000.slice/user@1000.service/session.slice/pipewire.service -> user-unit:alice:pipewire.service
+        /user.slice/user-1000.slice/user@1000.service/background.slice/sync-photos.service -> user-unit:alice:sync-photos.service
     ",
     );
 }
@@ -88,10 +106,21 @@ fn containers_are_named_by_engine_and_short_id() {
         /system.slice/docker-{ID}.scope -> container:docker/0123456789ab
         /docker/{ID} -> container:docker/0123456789ab
         /docker/buildkit/c0ffee0r4nd0m -> container:docker/buildkit
+        /system.slice/snap.docker.dockerd.service/docker/{ID} -> container:docker/0123456789ab
+        /default/{ID} -> container:containerd/0123456789ab
+        /system.slice/nerdctl-{ID}.scope -> container:containerd/0123456789ab
+        /system.slice/k3s.service/kubepods/burstable/pod{POD}/{ID} -> container:kubernetes/0123456789ab
+        /system.slice/docker-{ID}.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{POD}.slice/cri-containerd-{OTHER}.scope -> container:docker/0123456789ab
+        /docker/{ID}/kubepods/besteffort/pod{POD}/{OTHER} -> container:docker/0123456789ab
         /system.slice/containerd.service/kubepods-burstable-pod{POD}.slice:cri-containerd:{ID} -> container:containerd/0123456789ab
         /machine.slice/libpod-{ID}.scope/container -> container:podman/0123456789ab
         /machine.slice/machine-libpod_pod_{OTHER}.slice/libpod-{ID}.scope -> container:podman/0123456789ab
         /libpod_parent/libpod-{ID} -> container:podman/0123456789ab
+        /system.slice/web.service/libpod-payload-{ID} -> unit:web.service
+        /user.slice/user-1000.slice/user@1000.service/app.slice/web.service/libpod-payload-{ID} -> user-unit:alice:web.service
+        /user.slice/user-1000.slice/user@1000.service/user.slice/user-libpod_pod_{OTHER}.slice/libpod-{ID}.scope/container -> container:podman@alice/0123456789ab
+        /shop.slice/docker-{ID}.scope -> container:docker/0123456789ab
+        /kubepods/burstable/pod{POD}/crio-{ID} -> container:cri-o/0123456789ab
         /user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container -> container:podman@alice/0123456789ab
         /user.slice/user-1000.slice/user@1000.service/user.slice/docker-{ID}.scope -> container:docker@alice/0123456789ab
         /user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon-{ID}.scope -> user-unit:alice:libpod-conmon-*.scope
@@ -104,20 +133,35 @@ fn containers_are_named_by_engine_and_short_id() {
         /kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{POD}.slice/{ID} -> container:kubernetes/0123456789ab
         /lxc.payload.web/system.slice/nginx.service -> container:lxc/web
         /lxc/101/ns/init.scope -> container:lxc/101
+        /lxc.payload.shop_web/system.slice/nginx.service -> container:lxc/shop_web
         /machine.slice/machine-web.scope/payload/system.slice/nginx.service -> container:nspawn/web
         /machine.slice/systemd-nspawn@web.service/payload/init.scope -> container:nspawn/web
+        /machine.slice/machine-shop\x2dweb.scope/payload/init.scope -> container:nspawn/shop-web
+        /machine.slice/machine-web\x2d0a1b2c3d4e5f6071.scope/payload -> container:nspawn/web
+        /machine.slice/systemd-nspawn@shop-web.service/payload -> container:nspawn/shop-web
     ",
     );
 }
 
 #[test]
-fn jobs_of_cron_belong_to_their_user() {
-    for unit in ["cron", "crond", "cronie", "anacron"] {
+fn jobs_of_cron_and_at_belong_to_their_user() {
+    // Debian 12, Red Hat, Arch and SUSE; anacron of Debian and of cronie; OpenRC.
+    for unit in [
+        "cron",
+        "crond",
+        "cronie",
+        "anacron",
+        "cronie-anacron",
+        "fcron",
+    ] {
         assert_eq!(
             context(&format!("/system.slice/{unit}.service")),
             "cron:bob"
         );
     }
+    assert_eq!(context("/system.slice/atd.service"), "at:bob");
+    assert_eq!(context("/openrc.cronie"), "cron:bob");
+    assert_eq!(context("/openrc.dcron"), "cron:bob");
     let nameless = RawIdentity {
         uid: Some(1001),
         cgroup_path: Some("/system.slice/cron.service".to_owned()),

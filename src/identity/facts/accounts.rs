@@ -90,6 +90,18 @@ fn names_in(passwd: &str) -> BTreeMap<u32, String> {
     names
 }
 
+/// The home directory of the account with a number, as the file below `root` has it.
+pub(super) fn home_of(root: &Path, uid: u32) -> Option<String> {
+    let passwd = content_of(&root.join("etc/passwd"))?;
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [_name, _password, number, _group, _comment, home, ..] = fields.as_slice() else {
+            return None;
+        };
+        (number.parse() == Ok(uid) && home.starts_with('/')).then(|| (*home).to_owned())
+    })
+}
+
 /// An account of this host that a service can run as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {

@@ -4,6 +4,7 @@
 //! is `None`, never an error. Nothing is asked of anybody but the kernel and local files.
 
 mod accounts;
+mod containers;
 mod files;
 mod network;
 mod process;
@@ -16,6 +17,7 @@ use std::{
 };
 
 pub use accounts::{Account, Accounts, account_named};
+pub use containers::facts_of_container;
 pub use files::{device_of, is_host_file};
 pub use network::{network_namespaces, own_addresses};
 pub use process::{Arguments, arguments_of};
@@ -62,9 +64,13 @@ fn content_of(path: &Path) -> Option<String> {
 }
 
 fn bytes_at(path: &Path) -> Option<Vec<u8>> {
+    first_bytes_at(path, LARGEST_FILE)
+}
+
+fn first_bytes_at(path: &Path, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path).ok()?;
-    file.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
+    file.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 

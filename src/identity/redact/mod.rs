@@ -4,6 +4,7 @@
 //! was taken for a secret costs a little; a secret that was stored is out of the house: where in
 //! doubt, it goes. Nothing here proves that none is left.
 
+mod calls;
 mod line;
 mod names;
 mod pairs;
@@ -30,7 +31,8 @@ pub fn redact_argv(arguments: &[String]) -> Vec<String> {
 /// Returns a command line that came as one text without secrets. What is not replaced stays as it
 /// was written.
 pub fn redact_line(text: &str) -> String {
-    line::redact_line(&shapes::redact_private_keys(text), DEEPEST)
+    let text = line::redact_line(&shapes::redact_private_keys(text), DEEPEST);
+    calls::redact_calls(&text)
 }
 
 /// What the word after an option or a header is.
@@ -97,10 +99,13 @@ fn redact_word(word: &str, before: &str, options: &programs::Options, depth: u8)
         None => text,
     };
     let text = shapes::redact_tokens(&text);
-    if depth > 0 && text.contains(char::is_whitespace) {
-        return line::redact_line(&text, depth - 1);
-    }
-    text
+    let text = if depth > 0 && text.contains(char::is_whitespace) {
+        line::redact_line(&text, depth - 1)
+    } else {
+        text
+    };
+    // Last, since the quotes of a program within a command line are not yet those of its texts.
+    calls::redact_calls(&text)
 }
 
 fn expectation_after(word: &str, before: &str, options: &programs::Options) -> Expectation {

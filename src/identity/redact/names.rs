@@ -104,6 +104,9 @@ const FLAGS: [&str; 12] = [
     "verify", "without",
 ];
 
+/// The last part of names of functions that take a user and a secret.
+const LOGINS: [&str; 4] = ["auth", "authenticate", "login", "signin"];
+
 /// Values that no secret has.
 const HARMLESS: [&str; 10] = [
     "0", "1", "false", "no", "none", "null", "off", "on", "true", "yes",
@@ -127,6 +130,14 @@ pub(super) fn is_secret_name(name: &str) -> bool {
 /// Whether the value of a URL's parameter is secret.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
     is_secret_name(name) || IN_QUERY.contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// Whether a function of that name logs somebody in.
+pub(super) fn names_a_login(name: &str) -> bool {
+    let parts = parts_of(name);
+    parts
+        .last()
+        .is_some_and(|last| LOGINS.contains(&last.as_str()))
 }
 
 /// Whether an option of that name takes no value.

@@ -116,6 +116,32 @@ fn assignments_go_in_every_form() {
 }
 
 #[test]
+fn texts_go_that_a_program_logs_in_with() {
+    assert_redacted(
+        r#"
+        python3|-c|smtp.login('bob', 'S3cr3t'); go('x') -> python3|-c|smtp.login('[redacted]', '[redacted]'); go('x')
+        python3|-c|get(u, auth=("bob", "S3cr3t"), data="x") -> python3|-c|get(u, auth=("[redacted]", "[redacted]"), data="x")
+        python3|-c|get(HTTPBasicAuth(f('bob'), 'S3cr3t')).text -> python3|-c|get(HTTPBasicAuth(f('[redacted]'), '[redacted]')).text
+        ruby|-e|request.basic_auth 'bob', 'S3cr3t'; x 'y' -> ruby|-e|request.basic_auth '[redacted]', '[redacted]'; x 'y'
+        python3|-c|x.login('bob', 'S3cr3t -> python3|-c|x.login('[redacted]', '[redacted]
+        gcloud|auth|login -> gcloud|auth|login
+        python3|-c|oauth.start('x') -> python3|-c|oauth.start('x')
+    "#,
+    );
+    let nested = redacted(&["sh", "-c", r#"python3 -c "x.login(\"bob\", \"S3cr3t\")""#]);
+    assert!(!nested[2].contains("S3cr3t"), "{nested:?}");
+    let text = "x.login('bob', 'S3cr3t')";
+    let quoted = shlex::try_join(["python3", "-c", text]).unwrap();
+    for line in [format!("python3 -c {text}"), quoted] {
+        let found = [
+            redact_line(&line),
+            redacted(&["sh", "-c", &line])[2].clone(),
+        ];
+        assert!(!found.concat().contains("S3cr3t"), "{found:?}");
+    }
+}
+
+#[test]
 fn urls_keep_scheme_user_host_and_path() {
     assert_redacted(
         r"

@@ -332,7 +332,8 @@ enum loss_cause {
 	LOSS_RETURN_PROBE_MISSED,
 	/* A destination that is only in the payload, which could not be read. */
 	LOSS_PAYLOAD_UNREADABLE,
-	/* A packet that may have carried a name. */
+	/* A packet that may have carried a name; or the kernel had no memory to follow its stream.
+	 */
 	LOSS_NAMES_RING_FULL,
 	LOSS_CAUSES,
 };

@@ -282,6 +282,9 @@ static __always_inline void report_stream_sent(struct __sk_buff *skb, struct bpf
 	if (!is_dns && !include_loopback && skb->ifindex == LOOPBACK_IFINDEX)
 		return;
 	opening = bpf_sk_storage_get(&openings, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	/* No memory: what it opens with goes by unread. */
+	if (!opening)
+		count_loss(LOSS_NAMES_RING_FULL, 0);
 	if (!opening || opening->is_done)
 		return;
 	if (!name_packet_from_skb(packet, skb) || !name_packet_read_tcp(packet, skb))

@@ -260,9 +260,10 @@ fn judge(session: &Session, case: &Case) -> Result<(), String> {
     match named(&flow) == case.name && flow.dst_ip == Some(expected_address) {
         true => Ok(()),
         false => Err(format!(
-            "expected {:?} at {expected_address}, recorded {:?} in {flow}",
+            "expected {:?} at {expected_address}, recorded {:?} in {flow}; lost: {:?}",
             case.name,
-            named(&flow)
+            named(&flow),
+            session.dump.losses
         )),
     }
 }

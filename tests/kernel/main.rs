@@ -17,6 +17,7 @@ mod held;
 mod holder;
 mod hosts;
 mod identity;
+mod kills;
 mod kinds;
 mod layouts;
 mod lifecycle;

@@ -18,6 +18,7 @@ mod held;
 mod holder;
 mod hosts;
 mod identity;
+mod kills;
 mod kinds;
 mod layouts;
 mod lifecycle;

@@ -267,13 +267,6 @@ impl Backend {
     /// All backends, best first.
     pub const BY_PREFERENCE: [Self; 3] = [Self::Fexit, Self::Kprobe, Self::Cgroup];
 
-    /// The backend of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::BY_PREFERENCE
-            .into_iter()
-            .find(|backend| backend.name() == name)
-    }
-
     /// Its name on the command line, in the store and in reports.
     pub fn name(self) -> &'static str {
         match self {

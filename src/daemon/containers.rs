@@ -1,4 +1,5 @@
-//! A thread that looks up what containers are called, so that capture never waits for a disk.
+//! A thread that looks up what containers are called, so that capture waits for a disk only at a flush,
+//! and not for long.
 //!
 //! It starts with the first container that is met: a host without any has no such thread.
 

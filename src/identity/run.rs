@@ -37,20 +37,20 @@ pub fn run_of(
 /// The daemon among the ancestors that starts jobs at set times: the topmost that bears such a name,
 /// as that of the job's own process is no proof.
 pub fn job_daemon_of(ancestors: &[Ancestor]) -> Option<&str> {
+    topmost_daemon(ancestors).map(|daemon| ancestors[daemon].comm.as_str())
+}
+
+fn topmost_daemon(ancestors: &[Ancestor]) -> Option<usize> {
     ancestors
         .iter()
-        .rev()
-        .map(|ancestor| ancestor.comm.as_str())
-        .find(|comm| JOB_DAEMONS.contains(comm))
+        .rposition(|ancestor| JOB_DAEMONS.contains(&ancestor.comm.as_str()))
 }
 
 /// The process that the daemon forked for the job: the one below the topmost ancestor that is
 /// called like a cron daemon. The fork itself still bears the daemon's name, and a job may name
 /// itself so; neither is topmost.
 fn job_of(key: ProcessKey, ancestors: &[Ancestor]) -> Option<(u32, u64)> {
-    let daemon = ancestors
-        .iter()
-        .rposition(|ancestor| JOB_DAEMONS.contains(&ancestor.comm.as_str()))?;
+    let daemon = topmost_daemon(ancestors)?;
     match daemon.checked_sub(1).map(|below| &ancestors[below]) {
         None => Some((key.pid, key.started_boot_ns)),
         // Where the chain was cut, only a fork below it proves that this is the daemon.

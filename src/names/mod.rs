@@ -232,40 +232,24 @@ impl Names {
     /// order and without a gap. Says what the flow begins with as soon as that is known; from then on
     /// [`Names::is_done`] and pieces are ignored.
     pub fn stream_start(&mut self, flow: FlowId, bytes: &[u8], at: Timestamp) -> Option<Opening> {
-        self.give_up_ended(at);
-        if self.is_done(flow, at) {
-            return None;
-        }
-        let mut records = match self.openings.take(&flow, at) {
-            Some(Reading::Stream(records)) => records,
-            Some(Reading::Datagrams(_)) | None => Box::default(),
-        };
-        match records.push(bytes) {
-            Some(opening) => Some(self.conclude(flow, opening, at)),
-            None => {
-                self.wait(flow, Reading::Stream(records), at);
-                None
-            }
-        }
+        self.read_opening(flow, at, |begun| {
+            let mut records = match begun {
+                Some(Reading::Stream(records)) => records,
+                Some(Reading::Datagrams(_)) | None => Box::default(),
+            };
+            records.push(bytes).ok_or(Reading::Stream(records))
+        })
     }
 
     /// Takes the next datagram that the opener of a flow sends, as [`Names::stream_start`] does.
     pub fn quic_datagram(&mut self, flow: FlowId, bytes: &[u8], at: Timestamp) -> Option<Opening> {
-        self.give_up_ended(at);
-        if self.is_done(flow, at) {
-            return None;
-        }
-        let mut initials = match self.openings.take(&flow, at) {
-            Some(Reading::Datagrams(initials)) => initials,
-            Some(Reading::Stream(_)) | None => Box::new(Initials::new()),
-        };
-        match initials.push(bytes) {
-            Some(opening) => Some(self.conclude(flow, opening, at)),
-            None => {
-                self.wait(flow, Reading::Datagrams(initials), at);
-                None
-            }
-        }
+        self.read_opening(flow, at, |begun| {
+            let mut initials = match begun {
+                Some(Reading::Datagrams(initials)) => initials,
+                Some(Reading::Stream(_)) | None => Box::new(Initials::new()),
+            };
+            initials.push(bytes).ok_or(Reading::Datagrams(initials))
+        })
     }
 
     /// Whether it is known what a flow begins with: then nothing more of it needs to be read.
@@ -312,6 +296,27 @@ impl Names {
         self.counts.add(Lost::DnsStreamDropped, 1);
         self.lost_streams.drop_ended(at);
         self.lost_streams.insert(key, (), at.after(LONGEST_FLOW));
+    }
+
+    /// Goes on with what was begun of an opening; `read` gives the opening, or what to wait with for the
+    /// next piece.
+    fn read_opening(
+        &mut self,
+        flow: FlowId,
+        at: Timestamp,
+        read: impl FnOnce(Option<Reading>) -> Result<Opening, Reading>,
+    ) -> Option<Opening> {
+        self.give_up_ended(at);
+        if self.is_done(flow, at) {
+            return None;
+        }
+        match read(self.openings.take(&flow, at)) {
+            Ok(opening) => Some(self.conclude(flow, opening, at)),
+            Err(unfinished) => {
+                self.wait(flow, unfinished, at);
+                None
+            }
+        }
     }
 
     fn wait(&mut self, flow: FlowId, reading: Reading, at: Timestamp) {

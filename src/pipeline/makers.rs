@@ -269,11 +269,9 @@ impl Makers {
         } else {
             raw.uid = Some(sender.uid);
             raw.user = self.accounts.get(&sender.uid).cloned();
-            raw.cgroup_path = self.cgroup_path(sender.cgroup_id);
-            raw.container = self
-                .cgroups
-                .get(&sender.cgroup_id)
-                .and_then(|cgroup| cgroup.container.clone());
+            let cgroup = self.cgroups.get(&sender.cgroup_id);
+            raw.cgroup_path = cgroup.map(|cgroup| cgroup.path.clone());
+            raw.container = cgroup.and_then(|cgroup| cgroup.container.clone());
             raw.slice_user = raw
                 .cgroup_path
                 .as_deref()

@@ -49,7 +49,7 @@ impl Beside {
             observer: self.backend.clone(),
             asked: asked.to_owned(),
         };
-        match (capture::Backend::named(&self.backend), asked) {
+        match (self.backend.parse().ok(), asked) {
             (Some(own), None) => Ok(own),
             (Some(own), Some(asked)) if own == asked => Ok(own),
             (_, Some(asked)) => Err(other(asked.name())),

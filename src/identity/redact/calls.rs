@@ -1,6 +1,6 @@
 //! Secrets that programs hand to functions: `login('bob', '…')`, `auth=('bob', '…')`.
 
-use super::{REDACTED, names::names_a_login};
+use super::{REDACTED, names::names_a_login, pairs::length_while};
 
 /// Replaces the texts in quotes that are arguments of a function which logs somebody in. Which of
 /// them is the secret differs, so all go.
@@ -14,7 +14,7 @@ pub(super) fn redact_calls(text: &str) -> String {
             at += 1;
             continue;
         }
-        let end = end_of(bytes, at, is_of_name);
+        let end = at + length_while(&bytes[at..], is_of_name);
         let arguments = names_a_login(&text[at..end])
             .then(|| arguments_at(bytes, end))
             .flatten();
@@ -30,7 +30,7 @@ pub(super) fn redact_calls(text: &str) -> String {
                 b';' | b'\n' if depth == 0 => break,
                 b'"' | b'\'' => {
                     let literal = at + 1;
-                    let close = end_of(bytes, literal, |inside| inside != *byte);
+                    let close = literal + length_while(&bytes[literal..], |inside| inside != *byte);
                     // The quotes of a program that stands in a shell's are escaped.
                     let end = literal + text[literal..close].trim_end_matches('\\').len();
                     if end > literal && !text[literal..end].starts_with(REDACTED) {
@@ -53,11 +53,12 @@ pub(super) fn redact_calls(text: &str) -> String {
 /// behind a blank.
 fn arguments_at(bytes: &[u8], name_end: usize) -> Option<usize> {
     let is_blank = |byte: u8| byte == b' ';
-    let mut at = end_of(bytes, name_end, is_blank);
+    let mut at = name_end + length_while(&bytes[name_end..], is_blank);
     match bytes.get(at)? {
         b'(' => Some(at),
         b'=' => {
-            at = end_of(bytes, at + 1, is_blank);
+            at += 1;
+            at += length_while(&bytes[at..], is_blank);
             (bytes.get(at) == Some(&b'(')).then_some(at)
         }
         b'"' | b'\'' if at > name_end => Some(at),
@@ -67,12 +68,4 @@ fn arguments_at(bytes: &[u8], name_end: usize) -> Option<usize> {
 
 fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-/// The first place from `start` on that is not inside.
-fn end_of(bytes: &[u8], start: usize, is_inside: impl Fn(u8) -> bool) -> usize {
-    bytes[start..]
-        .iter()
-        .position(|byte| !is_inside(*byte))
-        .map_or(bytes.len(), |length| start + length)
 }

@@ -167,7 +167,7 @@ fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
-fn length_while(bytes: &[u8], is_inside: impl Fn(u8) -> bool) -> usize {
+pub(super) fn length_while(bytes: &[u8], is_inside: impl Fn(u8) -> bool) -> usize {
     bytes
         .iter()
         .position(|byte| !is_inside(*byte))

@@ -82,6 +82,8 @@ pub struct ObserveConfig {
     pub include_loopback: Option<bool>,
     /// Learn what destinations are called.
     pub names: Option<bool>,
+    /// Whether the files that run are examined: package, digest, place.
+    pub provenance: Option<bool>,
     /// Whether command lines are stored unredacted.
     pub full_command_lines: Option<bool>,
     /// How often flows are written.
@@ -139,6 +141,15 @@ pub struct LimitsConfig {
     /// Sums that are held in memory between two flushes.
     #[serde(deserialize_with = "table_size")]
     pub contacts: Option<u32>,
+    /// Files that wait to be examined.
+    #[serde(deserialize_with = "table_size")]
+    pub waiting_files: Option<u32>,
+    /// Files that are larger are not read, megabytes.
+    #[serde(deserialize_with = "megabytes")]
+    pub largest_hashed_megabytes: Option<u32>,
+    /// Megabytes of files that are read in a second.
+    #[serde(deserialize_with = "megabytes")]
+    pub hashed_megabytes_per_second: Option<u32>,
     /// Flows that wait in memory for a database that cannot be written.
     #[serde(deserialize_with = "table_size")]
     pub waiting_flows: Option<u32>,
@@ -242,6 +253,12 @@ fn ring_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>,
 
 fn table_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     const MOST: u32 = 16 * 1024 * 1024;
+    number_up_to(MOST, deserializer)
+}
+
+/// Up to a terabyte.
+fn megabytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    const MOST: u32 = 1_000_000;
     number_up_to(MOST, deserializer)
 }
 

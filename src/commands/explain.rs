@@ -9,12 +9,16 @@ use crate::{
     analyze::sampling::sampling_unit,
     commands::Exit,
     commands::options::{Format, GlobalArgs},
-    model::{Application, Contact, RecordedFlow, Window},
+    identity::reasons_of,
+    model::{Application, Contact, Reason, RecordedFlow, Window},
     report::{
         DOCUMENT_VERSION,
         applications::application_report,
         coverage::{Watched, coverage_of, extent_of},
-        explain::{ApplicationExplained, ApplicationsExplained, explain_application, explain_flow},
+        explain::{
+            ApplicationExplained, ApplicationsExplained, AroundApplication, AroundFlow,
+            explain_application, explain_flow,
+        },
         explain_text::{write_applications, write_flow},
     },
     store::{ContactQuery, Reader},
@@ -25,6 +29,12 @@ const FLOWS_SHOWN: u32 = 10;
 
 /// Latest process images that are shown of an application.
 const PROCESSES_SHOWN: u32 = 3;
+
+/// Latest files that are shown of an application.
+const FILES_SHOWN: u32 = 12;
+
+/// Other names that are shown of an address: one of a content network has thousands.
+const NAMES_SHOWN: u32 = 20;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -43,8 +53,11 @@ pub fn run(args: &ExplainArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let watched = watched(&reader)?;
     if let Some(recorded) = reader.flow(&args.what)? {
         let by = watched_by(&recorded, &watched);
-        let explained = explain_flow(&recorded, by);
-        output::write_document(&explained, args.format, |out| write_flow(&explained, out))?;
+        let explained = explain_flow(&recorded, by, around_flow(&reader, &recorded)?);
+        let layout = output::layout(global);
+        output::write_document(&explained, args.format, |out| {
+            write_flow(&explained, layout, out)
+        })?;
         return Ok(Exit::Done);
     }
     let contacts = contacts_of(&reader, &args.what)?;
@@ -57,6 +70,51 @@ pub fn run(args: &ExplainArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         write_applications(&explained, layout, out)
     })?;
     Ok(Exit::Done)
+}
+
+fn around_flow(reader: &Reader, recorded: &RecordedFlow) -> anyhow::Result<AroundFlow> {
+    let flow = &recorded.flow;
+    let host = &recorded.identity.host;
+    let names = match flow.address {
+        Some(address) => reader.names_of_address(host, address, NAMES_SHOWN)?,
+        None => Vec::new(),
+    };
+    let files_of_application = match &recorded.application {
+        Some(application) => reader.files_of_application(host, application, FILES_SHOWN)?,
+        None => Vec::new(),
+    };
+    let files = reader.files_of_flow(recorded)?;
+    let end = flow.end.unwrap_or(flow.start);
+    Ok(AroundFlow {
+        reasons: reasons_of(&recorded.identity),
+        // Many others may have run since.
+        files_of_application: match files.iter().all(|file| files_of_application.contains(file)) {
+            true => files_of_application,
+            false => files.clone(),
+        },
+        files,
+        names,
+        losses: reader.losses_around(host, flow.start, end)?,
+    })
+}
+
+/// The rules that named an application; identities that differ by what does not matter have the same.
+fn reasons_for(flows: &[RecordedFlow]) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for reason in flows
+        .iter()
+        .flat_map(|recorded| reasons_of(&recorded.identity))
+    {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons.sort_by_key(|reason| match reason.part {
+        "context" => 0,
+        "program" => 1,
+        _ => 2,
+    });
+    reasons
 }
 
 fn watched_by<'a>(recorded: &RecordedFlow, watched: &'a [Watched]) -> Option<&'a Watched> {
@@ -113,9 +171,19 @@ fn explain_all(
                 &[],
             )
             .covered_days;
+            let losses = match extent_of(&contacts) {
+                Some((first, last)) => reader.losses_around(&host, first, last)?,
+                None => Vec::new(),
+            };
+            let around = AroundApplication {
+                reasons: reasons_for(&flows),
+                processes,
+                files: reader.files_of_application(&host, &application, FILES_SHOWN)?,
+                losses,
+            };
             let unit = sampling_unit(&contacts, days);
             let report = application_report(application, unit, contacts);
-            Ok(explain_application(host, report, processes, &flows))
+            Ok(explain_application(host, report, around, &flows))
         })
         .collect()
 }

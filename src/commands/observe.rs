@@ -14,7 +14,7 @@ use crate::{
     commands::options::{GlobalArgs, parse_duration},
     config::{BackendChoice, Config, ConfigError, LimitsConfig, parse_flush_every},
     daemon::{self, Plan, Reload, Summary, WaitingLimits},
-    identity::facts,
+    identity::facts::{self, ExamineLimits},
     model::Verdict,
     pipeline::Scope,
     report::{counted, self_check::finding, visible},
@@ -127,6 +127,11 @@ pub(super) fn plan(
             .or(config.observe.flush_every)
             .unwrap_or(FLUSH_EVERY),
         duration: args.duration,
+        provenance: config
+            .observe
+            .provenance
+            .unwrap_or(true)
+            .then(|| examining(&config.limits)),
         waiting: waiting(&config.limits),
         retention: config.retention.clone(),
         account: account(root, config.service.user.as_deref())?,
@@ -164,6 +169,22 @@ fn limits(config: &LimitsConfig) -> Limits {
         known_cgroups: config.known_cgroups.unwrap_or(usual.known_cgroups),
         own_addresses: config.own_addresses.unwrap_or(usual.own_addresses),
         identifying: config.identifying.unwrap_or(usual.identifying),
+    }
+}
+
+fn examining(config: &LimitsConfig) -> ExamineLimits {
+    let usual = ExamineLimits::default();
+    let bytes = |megabytes: u32| u64::from(megabytes) * 1_000_000;
+    ExamineLimits {
+        largest_file: config
+            .largest_hashed_megabytes
+            .map_or(usual.largest_file, bytes),
+        bytes_per_second: config
+            .hashed_megabytes_per_second
+            .map_or(usual.bytes_per_second, bytes),
+        waiting: config.waiting_files.map_or(usual.waiting, |files| {
+            usize::try_from(files).unwrap_or(usize::MAX)
+        }),
     }
 }
 

@@ -140,6 +140,17 @@ fn empty(batch: &mut Batch, given_up: &mut BTreeSet<Ticket>) -> u64 {
         .into_iter()
         .partition(|record| record.settles.is_some());
     batch.flows = kept;
+    let unexamined = std::mem::take(&mut batch.files).len() as u64;
+    if unexamined > 0 {
+        let loss = Loss {
+            cause: LossCause::FilesUnexamined,
+            since: batch.covered_until,
+            until: batch.covered_until,
+            count: unexamined,
+            bytes: None,
+        };
+        add_loss(&mut batch.losses, loss);
+    }
     given_up.extend(dropped.iter().filter_map(|record| record.ticket));
     let flows = || dropped.iter().map(|record| &record.flow);
     let attempts = flows().map(|flow| flow.attempts).sum();

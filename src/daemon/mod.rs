@@ -8,6 +8,7 @@ mod backlog;
 mod canaries;
 mod containers;
 mod controls;
+mod files;
 mod manager;
 mod namespaces;
 mod privileges;
@@ -46,7 +47,7 @@ pub use self::{
 use crate::{
     capture,
     config::{ConfigError, RetentionConfig},
-    identity::facts::Account,
+    identity::facts::{Account, ExamineLimits},
     mapping::map_by_present_rules,
     model::{SINCE_BOOT, WatchKind, WatchPeriod},
     pipeline::Scope,
@@ -66,6 +67,8 @@ pub struct Plan {
     pub flush_every: Duration,
     /// When to stop by itself.
     pub duration: Option<Duration>,
+    /// How the files that run are examined, if they are.
+    pub provenance: Option<ExamineLimits>,
     /// How much may wait in memory to be written.
     pub waiting: WaitingLimits,
     /// What the database keeps.
@@ -233,6 +236,10 @@ fn settings(plan: &Plan, attached: &Attached) -> serde_json::Value {
     serde_json::json!({
         "include_loopback": plan.scope.include_loopback,
         "names": plan.capture.names,
+        "provenance": plan.provenance.is_some(),
+        "largest_hashed_bytes": plan.provenance.map(|limits| limits.largest_file),
+        "hashed_bytes_per_second": plan.provenance.map(|limits| limits.bytes_per_second),
+        "waiting_files": plan.provenance.map(|limits| limits.waiting),
         "full_command_lines": plan.scope.full_command_lines,
         "flush_every_ns": u64::try_from(plan.flush_every.as_nanos()).unwrap_or(u64::MAX),
         "ring_bytes": limits.ring_bytes,

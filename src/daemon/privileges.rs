@@ -34,6 +34,10 @@ pub(super) const FOR_MODULES: CapabilitySet = CapabilitySet::BPF
 /// What the thread keeps that reads what engines wrote down of containers.
 pub(super) const FOR_READING: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
 
+/// What the thread keeps that examines files: through the processes that run them.
+pub(super) const FOR_FILES: CapabilitySet =
+    CapabilitySet::SYS_PTRACE.union(CapabilitySet::DAC_READ_SEARCH);
+
 /// What the thread that writes the database keeps: its files are open.
 pub(super) const FOR_WRITING: CapabilitySet = CapabilitySet::empty();
 

@@ -61,7 +61,18 @@ fn needs_restart(plan: &Plan, new: &Plan) -> Vec<&'static str> {
             "observe.full_command_lines",
             plan.scope.full_command_lines != new.scope.full_command_lines,
         ),
-        ("limits", old != limits),
+        (
+            "observe.provenance",
+            plan.provenance.is_some() != new.provenance.is_some(),
+        ),
+        (
+            "limits",
+            old != limits
+                || plan
+                    .provenance
+                    .zip(new.provenance)
+                    .is_some_and(|(old, new)| old != new),
+        ),
         ("service.user", plan.account != new.account),
     ]
     .into_iter()

@@ -11,8 +11,14 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Plan, Waiting, backlog::Flushed, containers::Containers, controls::Controls,
-    namespaces::Namespaces, privileges, privileges::PrivilegeError,
+    Plan, Waiting,
+    backlog::Flushed,
+    containers::Containers,
+    controls::Controls,
+    files::{Files, Standing},
+    namespaces::Namespaces,
+    privileges,
+    privileges::PrivilegeError,
 };
 use crate::{
     capture::{Backend, Capture, CaptureError, boot_clock},
@@ -124,6 +130,7 @@ struct Watcher {
     namespaces: Namespaces,
     accounts: Accounts,
     containers: Containers,
+    files: Files,
     host_mount_namespace: Option<u32>,
 }
 
@@ -141,6 +148,7 @@ impl Watcher {
             namespaces: Namespaces::new(root),
             accounts: Accounts::of_host(root),
             containers: Containers::default(),
+            files: Files::new(&plan.scope.host, plan.provenance),
             // Some sandboxes hide their first process from everybody; then this one stands for the host.
             host_mount_namespace: mount_namespace_of(root, 1)
                 .or_else(|| mount_namespace_of(root, std::process::id())),
@@ -237,9 +245,15 @@ impl Watcher {
             // Where that cannot be told, the path proves nothing.
             .unwrap_or(false)
         };
-        ProcessFacts {
-            is_foreign: is_elsewhere && !is_gone && !is_the_hosts(),
+        let is_foreign = is_elsewhere && !is_gone && !is_the_hosts();
+        let standing = Standing {
+            is_elsewhere,
+            is_foreign,
+        };
+        for role in self.files.meet(Path::new(ROOT), image, standing) {
+            self.pipeline.expect_file(image.key, role);
         }
+        ProcessFacts { is_foreign }
     }
 
     fn refresh_facts(&mut self) {
@@ -259,6 +273,7 @@ impl Watcher {
         self.take_in(events);
         self.settle();
         self.name_containers();
+        self.learn_files(is_last);
         match self.capture.new_skips() {
             0 => {}
             skips => self.pipeline.lose(LossCause::HookSkipped, skips, None),
@@ -280,6 +295,15 @@ impl Watcher {
         let unasked = self.containers.unasked();
         self.pipeline
             .lose(LossCause::IdentityUnreadable, unasked, None);
+    }
+
+    fn learn_files(&mut self, is_last: bool) {
+        for (process, role, file) in self.files.told(is_last) {
+            self.pipeline.learn_file(process, role, file);
+        }
+        let unexamined = self.files.unanswered();
+        self.pipeline
+            .lose(LossCause::FilesUnexamined, unexamined, None);
     }
 
     /// Connects that never fitted into the ring and are not over: nothing would tell of them any more.

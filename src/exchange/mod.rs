@@ -4,6 +4,7 @@
 //! reads it.
 
 mod fields;
+mod files;
 mod flow;
 mod records;
 mod self_checks;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     LineError,
     fields::{Fields, bad, required, shortened},
-    self_checks,
+    files, self_checks,
 };
 use crate::model::{
     BackendFailure, BlindSpot, ContainerFacts, Destination, ImportSource, Loss, LossCause,
@@ -143,10 +143,16 @@ pub(super) fn render(record: &Record) -> Result<String, serde_json::Error> {
             watch_period_id,
             check,
         } => self_checks::render(*watch_period_id, check),
-        Record::Process { id, process } => serde_json::to_string(&Numbered {
+        Record::File { id, file } => serde_json::to_string(&Numbered {
+            kind: "file",
+            id: *id,
+            body: file,
+        }),
+        Record::FileUse { .. } => files::render_use(record),
+        Record::Process { id, process, files } => serde_json::to_string(&Numbered {
             kind: "process",
             id: *id,
-            body: process,
+            body: files::ProcessBody::of(process, files),
         }),
         Record::Identity { id, raw } => serde_json::to_string(&Numbered {
             kind: "identity",
@@ -248,7 +254,10 @@ pub(super) fn parse(kind: &str, fields: &mut Fields) -> Result<Record, LineError
         "process" => Ok(Record::Process {
             id: required("id", fields.wide("id")?)?,
             process: Box::new(process(fields)?),
+            files: files::of_process(fields)?,
         }),
+        "file" => files::parse(fields),
+        "file_use" => files::parse_use(fields),
         "identity" => Ok(Record::Identity {
             id: required("id", fields.wide("id")?)?,
             raw: Box::new(identity(fields)?),

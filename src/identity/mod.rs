@@ -6,15 +6,17 @@
 mod context;
 pub mod facts;
 mod program;
+mod reasons;
 mod redact;
 mod run;
 mod script;
 
 pub use context::{ContainerId, container_on, slice_uid_of};
 pub use program::{Layout, layouts};
+pub use reasons::reasons_of;
 pub use redact::{redact_argv, redact_line};
 pub use run::{job_daemon_of, run_of};
-pub use script::is_interpreter;
+pub use script::{is_interpreter, script_file_of};
 
 use crate::model::{Application, RawIdentity};
 

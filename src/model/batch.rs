@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Flow, IdentityRecord, Loss, Process, Timestamp};
+use super::{FileUse, Flow, IdentityRecord, Loss, Process, Timestamp};
 
 /// Names a flow that was recorded as `pending`, so that its row can be settled later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub struct Batch {
     pub flows: Vec<FlowRecord>,
     /// Pending rows of earlier batches that turned out not to be egress: they are removed.
     pub retracted: Vec<Ticket>,
+    /// Files that ran: those of the processes above, and of earlier ones that were examined since.
+    pub files: Vec<FileUse>,
     /// Losses since the batch before.
     pub losses: Vec<Loss>,
     /// Everything up to here is in the store once this batch is.

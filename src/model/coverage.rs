@@ -138,6 +138,8 @@ pub enum LossCause {
     NamesRingFull,
     /// What a destination is called was not learned, for want of room or because it could not be read.
     NamesUnread,
+    /// A file that ran was not examined, for want of room in the queue or because something hung.
+    FilesUnexamined,
     /// The table of contacts in user space was full.
     ContactsFull,
     /// The store could not be written and memory for what waited was used up.
@@ -148,7 +150,7 @@ pub enum LossCause {
 
 impl LossCause {
     /// All causes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::RingFull,
         Self::EndRingFull,
         Self::ConnectionsFull,
@@ -167,6 +169,7 @@ impl LossCause {
         Self::PayloadUnreadable,
         Self::NamesRingFull,
         Self::NamesUnread,
+        Self::FilesUnexamined,
         Self::ContactsFull,
         Self::StoreFailed,
         Self::LineSkipped,
@@ -193,6 +196,7 @@ impl LossCause {
             Self::PayloadUnreadable => "payload_unreadable",
             Self::NamesRingFull => "names_ring_full",
             Self::NamesUnread => "names_unread",
+            Self::FilesUnexamined => "files_unexamined",
             Self::ContactsFull => "contacts_full",
             Self::StoreFailed => "store_failed",
             Self::LineSkipped => "line_skipped",
@@ -222,6 +226,7 @@ impl LossCause {
             }
             Self::NamesRingFull => "packets with names that did not fit into the ring buffer",
             Self::NamesUnread => "names that could not be read or had no room",
+            Self::FilesUnexamined => "files that ran and were not examined",
             Self::ContactsFull => "attempts to contacts that did not fit into memory",
             Self::StoreFailed => "attempts that could not be written to the database",
             Self::LineSkipped => "lines of an import that were skipped",

@@ -12,6 +12,8 @@ mod event;
 mod flow;
 mod identity;
 mod process;
+mod provenance;
+mod reason;
 mod record;
 mod text;
 mod time;
@@ -31,7 +33,11 @@ pub use event::{
 pub use flow::{Flow, Outcome};
 pub use identity::{ContainerFacts, IdentityRecord, PodFacts, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
-pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};
+pub use provenance::{
+    FileFacts, FilePlace, FileRole, FileSeen, FileUse, NoDigest, Ownership, Package, PackageCheck,
+};
+pub use reason::Reason;
+pub use record::{NameAddress, ProcessFiles, Record, RecordedFlow, Rollup, RollupPeriod};
 pub use text::{bytes_of_text, text_of_bytes};
 pub use time::{
     BootClock, DurationError, TimeError, Timestamp, Window, parse_duration, parse_when,

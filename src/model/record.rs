@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::{
-    Application, Destination, Flow, Loss, NameSource, Outcome, Process, RawIdentity, SelfCheck,
-    Tally, Timestamp, WatchPeriod,
+    Application, Destination, FileFacts, FileRole, Flow, Loss, NameSource, Outcome, Process,
+    RawIdentity, SelfCheck, Tally, Timestamp, WatchPeriod,
 };
 
 /// One record. Ids are numbers that tie the records of one dump together and mean nothing outside
@@ -39,12 +39,21 @@ pub enum Record {
         /// What was found.
         check: SelfCheck,
     },
+    /// A file that ran.
+    File {
+        /// Id within the dump.
+        id: u64,
+        /// The file.
+        file: Box<FileFacts>,
+    },
     /// A process image.
     Process {
         /// Id within the dump.
         id: u64,
         /// The process.
         process: Box<Process>,
+        /// What it ran.
+        files: ProcessFiles,
     },
     /// A raw identity.
     Identity {
@@ -53,12 +62,34 @@ pub enum Record {
         /// The identity.
         raw: Box<RawIdentity>,
     },
+    /// When flows of an identity came from a file.
+    FileUse {
+        /// The file, within the dump.
+        file_id: u64,
+        /// The identity, within the dump.
+        identity_id: u64,
+        /// What the file was.
+        role: FileRole,
+        /// First attempt.
+        first: Timestamp,
+        /// Last attempt.
+        last: Timestamp,
+    },
     /// A flow.
     Flow(Box<RecordedFlow>),
     /// What a rollup holds beyond the flows that are still stored in detail.
     Rollup(Box<Rollup>),
     /// An address that was reached under a name.
     NameAddress(NameAddress),
+}
+
+/// Files that a process image ran, within the dump.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessFiles {
+    /// Its executable.
+    pub executable: Option<u64>,
+    /// What it interprets.
+    pub script: Option<u64>,
 }
 
 /// A flow as it is stored, with what it refers to.

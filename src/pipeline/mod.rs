@@ -4,8 +4,10 @@
 //! flushes, attempts that are alike are summed; a connect is held until its outcome is known, and
 //! written as pending if a flush comes first.
 
+mod asking;
 mod connections;
 mod datagrams;
+mod files;
 mod makers;
 mod naming;
 mod open;
@@ -23,6 +25,7 @@ use foldhash::fast::RandomState;
 
 use connections::Connections;
 use datagrams::Unanswered;
+use files::Files;
 use makers::Makers;
 use naming::{NameNumber, Naming};
 use open::Told;
@@ -47,6 +50,7 @@ const STEP: Duration = Duration::from_secs(10);
 pub struct Pipeline {
     scope: Scope,
     makers: Makers,
+    files: Files,
     naming: Naming,
     connections: Connections,
     unanswered: Unanswered,
@@ -75,6 +79,7 @@ impl Pipeline {
     pub fn new(scope: Scope, start: Timestamp) -> Self {
         Self {
             makers: Makers::new(scope.clone()),
+            files: Files::default(),
             scope,
             naming: Naming::default(),
             connections: Connections::default(),
@@ -206,27 +211,6 @@ impl Pipeline {
         }
     }
 
-    /// The connects whose outcome is not known: asking the kernel for each, and telling the answer
-    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending. With them some
-    /// connections of which nothing was heard on this UTC day: the answer counts them on it.
-    pub fn open_connects(&mut self, clock: BootClock) -> Vec<Connect> {
-        self.connections.take_questions(clock.now())
-    }
-
-    /// Whether the kernel is to be asked now what open connections have carried: at each flush, unless
-    /// there are so many that this would cost too much.
-    pub fn is_look_due(&mut self, clock: BootClock) -> bool {
-        self.connections.is_look_due(clock.boot_ns())
-    }
-
-    /// The kernel does not know this connection any more, and its end was not reported.
-    pub fn lost_track_of(&mut self, connect: &Connect, clock: BootClock) {
-        let told_by = *self.clock.get_or_insert(clock);
-        let now = BootClock::new(clock.boot_ns(), told_by.at(clock.boot_ns()));
-        let told = self.connections.lost_track_of(connect, now);
-        self.add_told(told);
-    }
-
     /// Whether there is a contact that was never flushed: somebody may be waiting to see it.
     pub fn has_news(&self) -> bool {
         self.has_news
@@ -235,7 +219,9 @@ impl Pipeline {
     /// Process images that were forgotten since the last call, for want of room: the kernel side
     /// must report them again when they send again.
     pub fn forgotten(&mut self) -> Vec<ProcessKey> {
-        self.makers.forgotten()
+        let forgotten = self.makers.forgotten();
+        self.files.forget(&forgotten);
+        forgotten
     }
 
     /// The time of day that a step of the clock led to since the last call: what is flushed from now
@@ -295,6 +281,7 @@ impl Pipeline {
             })
             .collect();
         Batch {
+            files: self.files.uses_of(&flows),
             flows,
             retracted: std::mem::take(&mut self.retracted),
             losses,

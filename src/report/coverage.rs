@@ -13,7 +13,7 @@ use super::{
     stretches::{Stretch, clipped, days, merged, seconds, without},
 };
 use crate::model::{
-    BackendFailure, BlindSpot, Contact, ImportSource, LossCause, Timestamp, Window,
+    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, Timestamp, Window,
 };
 
 /// Losses of one cause.
@@ -152,6 +152,18 @@ fn periods_of<'a>(
     (imports, false)
 }
 
+/// A loss with what it means.
+pub(super) fn lost(loss: &Loss) -> Lost {
+    Lost {
+        cause: loss.cause,
+        meaning: loss.cause.meaning(),
+        count: loss.count,
+        bytes: loss.bytes,
+        since: loss.since,
+        until: loss.until,
+    }
+}
+
 /// All losses of one watch period, by cause.
 pub(super) fn losses_of(watched: &Watched) -> Vec<Lost> {
     let ever = (
@@ -183,14 +195,7 @@ fn losses(watched: &[&Watched], (since, until): Stretch, excepted: &[Stretch]) -
                 lost.since = lost.since.min(loss.since);
                 lost.until = lost.until.max(loss.until);
             })
-            .or_insert_with(|| Lost {
-                cause: loss.cause,
-                meaning: loss.cause.meaning(),
-                count: loss.count,
-                bytes: loss.bytes,
-                since: loss.since,
-                until: loss.until,
-            });
+            .or_insert_with(|| lost(loss));
     }
     by_cause.into_values().collect()
 }

@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::{
     DOCUMENT_VERSION,
     applications::ApplicationReport,
-    coverage::Watched,
+    coverage::{Lost, Watched, lost},
+    files::{FileExplained, Interactivity, explain_files, interactivity},
     status::{WatchStatus, watch_status},
 };
 use crate::model::{
-    Application, NameSource, Outcome, Process, RawIdentity, RecordedFlow, Timestamp,
+    Application, ContainerFacts, FileSeen, Loss, NameAddress, NameSource, Outcome, Process,
+    RawIdentity, Reason, RecordedFlow, Timestamp,
 };
 
 /// A flow with everything that is known of it.
@@ -23,12 +25,63 @@ pub struct FlowExplained {
     pub flow: FlowFacts,
     /// Its maker's identity at the attempt.
     pub identity: IdentityFacts,
+    /// The rules that named the application, and what they went by.
+    pub reasons: Vec<Reason>,
     /// The process image.
     pub process: Option<Process>,
+    /// Whether somebody sits before it.
+    pub interactive: Interactivity,
+    /// The files that it ran.
+    pub files: Vec<FileExplained>,
+    /// Other names under which the host reached the address.
+    pub other_names: Vec<OtherName>,
+    /// What was lost on the host while the flow went on.
+    pub losses_meanwhile: Vec<Lost>,
     /// The watch period that recorded it.
     pub watch_period: Option<WatchStatus>,
     /// The file that it was imported from.
     pub imported_from: Option<String>,
+}
+
+/// A name under which the address of a flow was reached as well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OtherName {
+    /// The name.
+    pub name: String,
+    /// First attempt under it.
+    pub first: Timestamp,
+    /// Last attempt under it.
+    pub last: Timestamp,
+    /// Attempts under it.
+    pub attempts: u64,
+}
+
+/// What stands around a flow in the store.
+#[derive(Clone, Debug, Default)]
+pub struct AroundFlow {
+    /// The rules that named its application.
+    pub reasons: Vec<Reason>,
+    /// Files that its process ran.
+    pub files: Vec<FileSeen>,
+    /// Files that its application ran, these included.
+    pub files_of_application: Vec<FileSeen>,
+    /// Names of its address.
+    pub names: Vec<NameAddress>,
+    /// Losses of the host at the time.
+    pub losses: Vec<Loss>,
+}
+
+/// What stands around an application in the store.
+#[derive(Clone, Debug, Default)]
+pub struct AroundApplication {
+    /// The rules that named it, for each of its latest identities.
+    pub reasons: Vec<Reason>,
+    /// Its latest process images.
+    pub processes: Vec<Process>,
+    /// Files that it ran.
+    pub files: Vec<FileSeen>,
+    /// Losses of the host between its first and its last attempt.
+    pub losses: Vec<Loss>,
 }
 
 /// What is known of a flow itself.
@@ -101,6 +154,12 @@ pub struct IdentityFacts {
     pub uid: Option<u32>,
     /// Name of the user.
     pub user: Option<String>,
+    /// The account that somebody logged in with.
+    pub login_user: Option<String>,
+    /// The daemon among its ancestors that starts jobs.
+    pub job_daemon: Option<String>,
+    /// What files of the host say of its container.
+    pub container: Option<ContainerFacts>,
     /// The context that an import stated.
     pub stated_context: Option<String>,
     /// The script that an import stated.
@@ -124,6 +183,12 @@ pub struct ApplicationExplained {
     /// The application and its destinations.
     #[serde(flatten)]
     pub report: ApplicationReport,
+    /// The rules that named it, and what they went by.
+    pub reasons: Vec<Reason>,
+    /// The files that it ran, the latest first.
+    pub files: Vec<FileExplained>,
+    /// What was lost on the host between its first and its last attempt.
+    pub losses_meanwhile: Vec<Lost>,
     /// What its latest flows tell it from.
     pub identities: Vec<IdentityFacts>,
     /// Its latest process images.
@@ -133,13 +198,39 @@ pub struct ApplicationExplained {
 }
 
 /// A flow, explained with the watch period that recorded it.
-pub fn explain_flow(recorded: &RecordedFlow, watched: Option<&Watched>) -> FlowExplained {
+pub fn explain_flow(
+    recorded: &RecordedFlow,
+    watched: Option<&Watched>,
+    around: AroundFlow,
+) -> FlowExplained {
+    let own = recorded.flow.name.as_ref().map(|name| name.text.as_str());
+    let names = around.names.into_iter();
+    // What changed is told by all that ran, and shown of what this process ran.
+    let mut files = explain_files(&around.files_of_application);
+    files.retain(|file| {
+        let of_process = around.files.iter();
+        let mut of_role = of_process.filter(|own| own.role == file.seen.role);
+        of_role.any(|own| own.file == file.seen.file)
+    });
     let source = watched.and_then(|one| one.period.source.as_ref());
     FlowExplained {
         version: DOCUMENT_VERSION,
         flow: flow_facts(recorded),
         identity: identity_facts(&recorded.identity),
+        reasons: around.reasons,
         process: recorded.process.clone(),
+        interactive: interactivity(recorded.process.as_ref(), &recorded.identity),
+        files,
+        other_names: names
+            .filter(|seen| Some(seen.name.as_str()) != own)
+            .map(|seen| OtherName {
+                name: seen.name,
+                first: seen.first,
+                last: seen.last,
+                attempts: seen.attempts,
+            })
+            .collect(),
+        losses_meanwhile: around.losses.iter().map(lost).collect(),
         watch_period: watched.map(watch_status),
         imported_from: source.map(|source| source.file.clone()),
     }
@@ -149,7 +240,7 @@ pub fn explain_flow(recorded: &RecordedFlow, watched: Option<&Watched>) -> FlowE
 pub fn explain_application(
     host: String,
     report: ApplicationReport,
-    processes: Vec<Process>,
+    around: AroundApplication,
     flows: &[RecordedFlow],
 ) -> ApplicationExplained {
     let identities: BTreeSet<IdentityFacts> = flows
@@ -159,8 +250,11 @@ pub fn explain_application(
     ApplicationExplained {
         host,
         report,
+        reasons: around.reasons,
+        files: explain_files(&around.files),
+        losses_meanwhile: around.losses.iter().map(lost).collect(),
         identities: identities.into_iter().collect(),
-        processes,
+        processes: around.processes,
         latest_flows: flows.iter().map(flow_facts).collect(),
     }
 }
@@ -206,6 +300,9 @@ fn identity_facts(raw: &RawIdentity) -> IdentityFacts {
         cgroup_path: raw.cgroup_path.clone(),
         uid: raw.uid,
         user: raw.user.clone(),
+        login_user: raw.login_user.clone(),
+        job_daemon: raw.job_daemon.clone(),
+        container: raw.container.clone(),
         stated_context: raw.stated_context.clone(),
         stated_script: raw.stated_script.clone(),
     }

@@ -9,30 +9,45 @@ use super::{
     FAILURE, FAINT, HEADING, Layout, WARNING,
     applications::OPENED_EARLIER,
     applications_text::write_application,
-    coverage::Ending,
-    explain::{
-        ApplicationExplained, ApplicationsExplained, FlowExplained, FlowFacts, IdentityFacts,
-    },
+    coverage::{Ending, Lost},
+    explain::{ApplicationExplained, ApplicationsExplained, FlowExplained, FlowFacts},
+    explain_process::{add_interactivity, identity_lines, process_lines},
     facts::Facts,
+    files::{FileExplained, file_facts, heading_of},
     humane::{bytes, count, counted, minute, second, short_duration},
     status::WatchStatus,
     table::{Cell, Side, Table},
     visible,
 };
-use crate::model::{Destination, Executable, NameSource, Process, Protocol};
+use crate::model::{Destination, NameSource, Protocol, Reason};
 
 /// Writes a flow as text.
-pub fn write_flow(explained: &FlowExplained, out: &mut dyn Write) -> io::Result<()> {
-    flow_lines(explained).write(0, out)?;
+pub fn write_flow(
+    explained: &FlowExplained,
+    layout: Layout,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let columns = layout.width;
+    flow_lines(explained).write_within(columns, 0, out)?;
+    write_reasons(&explained.reasons, columns, out)?;
     match &explained.process {
         Some(process) => {
             writeln!(out, "{HEADING}Process{HEADING:#}")?;
-            process_lines(process).write(2, out)?;
+            let mut facts = process_lines(process);
+            add_interactivity(&explained.interactive, &mut facts);
+            facts.write_within(columns, 2, out)?;
         }
         None => writeln!(out, "{HEADING}Process{HEADING:#}  not known")?,
     }
+    write_files(&explained.files, columns, out)?;
     writeln!(out, "{HEADING}Identity at the attempt{HEADING:#}")?;
-    identity_lines(&explained.identity).write(2, out)?;
+    identity_lines(&explained.identity).write_within(columns, 2, out)?;
+    write_losses(
+        "Lost on this host meanwhile",
+        &explained.losses_meanwhile,
+        columns,
+        out,
+    )?;
     if let Some(file) = &explained.imported_from {
         writeln!(out, "{HEADING}Imported{HEADING:#} from {}", visible(file))?;
     } else if let Some(period) = &explained.watch_period {
@@ -71,15 +86,24 @@ fn write_one(
     layout: Layout,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let columns = layout.width;
     write_application(&explained.report, layout, out)?;
+    write_reasons(&explained.reasons, columns, out)?;
     for identity in &explained.identities {
         writeln!(out, "{HEADING}Told from{HEADING:#}")?;
-        identity_lines(identity).write(2, out)?;
+        identity_lines(identity).write_within(columns, 2, out)?;
     }
+    write_files(&explained.files, columns, out)?;
     for process in &explained.processes {
         writeln!(out, "{HEADING}Process image{HEADING:#}")?;
-        process_lines(process).write(2, out)?;
+        process_lines(process).write_within(columns, 2, out)?;
     }
+    write_losses(
+        "Lost on this host between the first and the last attempt",
+        &explained.losses_meanwhile,
+        columns,
+        out,
+    )?;
     if explained.latest_flows.is_empty() {
         return Ok(());
     }
@@ -112,6 +136,57 @@ fn write_one(
     table.write(2, out)
 }
 
+fn write_reasons(
+    reasons: &[Reason],
+    columns: Option<usize>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{HEADING}Called so by{HEADING:#}")?;
+    let mut facts = Facts::default();
+    for reason in reasons {
+        let mut text = reason.rule.clone();
+        if !reason.evidence.is_empty() {
+            text.push_str(": ");
+            text.push_str(&reason.evidence.join(", "));
+        }
+        facts.add(reason.part, text);
+    }
+    facts.write_within(columns, 2, out)
+}
+
+fn write_files(
+    files: &[FileExplained],
+    columns: Option<usize>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for file in files {
+        writeln!(out, "{HEADING}{}{HEADING:#}", heading_of(file.seen.role))?;
+        file_facts(file).write_within(columns, 2, out)?;
+    }
+    Ok(())
+}
+
+fn write_losses(
+    heading: &str,
+    losses: &[Lost],
+    columns: Option<usize>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if losses.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{HEADING}{heading}{HEADING:#}")?;
+    let mut facts = Facts::default();
+    for lost in losses {
+        let (number, meaning) = (count(lost.count), lost.meaning);
+        facts.add(lost.cause.word(), format!("{number} {meaning}"));
+    }
+    facts.write_within(columns, 2, out)
+}
+
 fn destination_of(flow: &FlowFacts) -> String {
     let destination = Destination {
         name: flow.name.clone(),
@@ -136,6 +211,18 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
     if let (Some(_), Some(source)) = (&flow.name, flow.name_source) {
         facts.add("Name from", source_text(source));
         facts.add_if("Address", flow.address.map(|address| address.to_string()));
+    }
+    for other in &explained.other_names {
+        let (number, since) = (
+            counted(other.attempts, "attempt", "attempts"),
+            minute(other.first),
+        );
+        let until = minute(other.last);
+        let name = &other.name;
+        facts.add(
+            "Also called",
+            format!("{name}: {number}, {since} to {until}"),
+        );
     }
     facts.add_if("Source port", flow.source_port.map(|port| port.to_string()));
     facts.add(
@@ -185,8 +272,8 @@ fn bytes_text(flow: &FlowFacts) -> String {
 fn source_text(source: NameSource) -> &'static str {
     match source {
         NameSource::ServerName => "the server name in the flow itself",
-        NameSource::DnsAnswer => "a DNS answer to this process",
-        NameSource::HostDnsAnswer => "a DNS answer to somebody on the host",
+        NameSource::DnsAnswer => "a DNS answer to this process, which asked for it",
+        NameSource::HostDnsAnswer => "a DNS answer to somebody on the host; who asked is not known",
         NameSource::Inferred => "an earlier name of this application for the address",
         NameSource::Imported => "the file that was imported",
     }
@@ -202,124 +289,6 @@ fn outcome_text(flow: &FlowFacts) -> String {
         text.push_str(&format!(" (imported as `{state}`)"));
     }
     text
-}
-
-fn process_lines(process: &Process) -> Facts {
-    let mut facts = Facts::default();
-    facts.add_if("pid", process.pid.map(|pid| pid.to_string()));
-    facts.add_if("started", process.started.map(second));
-    if let Some(exe) = &process.exe {
-        facts.add("executable", exe.path.clone());
-        let marks = executable_marks(exe);
-        if !marks.is_empty() {
-            facts.add("executable", marks.join(", "));
-        }
-    }
-    facts.add_if("command", process.comm.clone());
-    let cut = if process.argv_truncated {
-        " … (cut)"
-    } else {
-        ""
-    };
-    facts.add_if(
-        "arguments",
-        process.cmdline.as_ref().map(|line| format!("{line}{cut}")),
-    );
-    facts.add_if("directory", process.working_directory.clone());
-    let parents: Vec<String> = process
-        .ancestors
-        .iter()
-        .map(|ancestor| format!("{} ({})", ancestor.comm, ancestor.pid))
-        .collect();
-    if parents.is_empty() {
-        facts.add_if("parent", process.ppid.map(|pid| pid.to_string()));
-    } else {
-        facts.add("parents", parents.join(" ← "));
-    }
-    facts.add_if("users", user_text(process));
-    facts.add_if("terminal", process.tty.clone());
-    facts.add_if("cgroup", process.cgroup_path.clone());
-    facts.add_if(
-        "namespaces",
-        process.namespaces.map(|namespaces| {
-            format!(
-                "net {}, mnt {}, pid {}, user {}",
-                namespaces.net, namespaces.mnt, namespaces.pid, namespaces.user
-            )
-        }),
-    );
-    facts
-}
-
-fn executable_marks(exe: &Executable) -> Vec<String> {
-    let claims = [
-        (exe.is_deleted, "deleted"),
-        (exe.is_memfd, "memfd: never in a file system"),
-        (
-            exe.is_truncated,
-            "path cut: its first components are missing",
-        ),
-        (exe.is_foreign, "not the host's file of that name"),
-    ];
-    let mut marks: Vec<String> = claims
-        .into_iter()
-        .filter(|(holds, _)| *holds)
-        .map(|(_, mark)| mark.to_owned())
-        .collect();
-    if let (Some(device), Some(inode)) = (exe.device, exe.inode) {
-        let (major, minor) = (device >> 20, device & 0xf_ffff);
-        marks.push(format!("device {major}:{minor}, inode {inode}"));
-    }
-    marks
-}
-
-fn user_text(process: &Process) -> Option<String> {
-    let parts: Vec<String> = [
-        ("uid", process.uid),
-        ("euid", process.euid),
-        ("login uid", process.login_uid),
-        ("audit session", process.audit_session),
-    ]
-    .into_iter()
-    .filter_map(|(label, number)| number.map(|number| format!("{label} {number}")))
-    .collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-fn identity_lines(identity: &IdentityFacts) -> Facts {
-    let mut facts = Facts::default();
-    let exe = Executable {
-        is_deleted: identity.is_deleted,
-        is_memfd: identity.is_memfd,
-        is_foreign: identity.is_foreign,
-        ..Executable::default()
-    };
-    facts.add(
-        "executable",
-        identity.exe.as_deref().unwrap_or("(not known)"),
-    );
-    let marks = executable_marks(&exe);
-    if !marks.is_empty() {
-        facts.add("executable", marks.join(", "));
-    }
-    facts.add_if(
-        "arguments",
-        identity
-            .interpreter_argv
-            .as_ref()
-            .map(|argv| argv.join(" ")),
-    );
-    facts.add_if("directory", identity.interpreter_directory.clone());
-    facts.add_if("cgroup", identity.cgroup_path.clone());
-    let user = match (&identity.user, identity.uid) {
-        (Some(user), Some(uid)) => Some(format!("{user} ({uid})")),
-        (Some(user), None) => Some(user.clone()),
-        (None, uid) => uid.map(|uid| uid.to_string()),
-    };
-    facts.add_if("user", user);
-    facts.add_if("stated context", identity.stated_context.clone());
-    facts.add_if("stated script", identity.stated_script.clone());
-    facts
 }
 
 fn write_watch_period(period: &WatchStatus, out: &mut dyn Write) -> io::Result<()> {

@@ -11,6 +11,7 @@ use super::{
     Reader, StoreError,
     destinations::destination_of,
     detail::last_flow,
+    files::{file_of, files_of_process, role_of},
     flows::{EVERYTHING, Makers},
     read::{loss_of, watch_period_of},
     rows::{identity_of, process_of},
@@ -24,6 +25,7 @@ struct Numbers {
     periods: HashMap<i64, u64>,
     identities: HashMap<i64, u64>,
     processes: HashMap<i64, u64>,
+    files: HashMap<i64, u64>,
 }
 
 const WATCH_PERIODS: &str = "
@@ -44,6 +46,17 @@ SELECT i.*, h.name AS host
 FROM identity AS i
 JOIN host AS h ON h.id = i.host_id
 ORDER BY i.id";
+
+const FILES: &str = "
+SELECT f.*, h.name AS host
+FROM file AS f
+JOIN host AS h ON h.id = f.host_id
+ORDER BY f.id";
+
+const FILE_USES: &str = "
+SELECT *
+FROM identity_file
+ORDER BY identity_id, role, file_id";
 
 const PROCESSES: &str = "
 SELECT p.*, h.name AS host
@@ -239,10 +252,12 @@ impl Reader {
                 raw: Box::new(identity_of(row)?),
             }))
         })?;
+        self.each_file(&mut numbers, &mut each)?;
         self.each_row(PROCESSES, &mut each, |row| {
             Ok(Some(Record::Process {
                 id: number(&mut numbers.processes, row.get("id")?),
                 process: Box::new(process_of(row)?),
+                files: files_of_process(row, |file| number(&mut numbers.files, file))?,
             }))
         })?;
         let mut makers = Makers::default();
@@ -266,6 +281,29 @@ impl Reader {
         self.each_row(ADDRESSES_BEYOND_DETAIL, &mut each, name_address_of)?;
         snapshot.finish().map_err(failed)?;
         Ok(())
+    }
+
+    /// Files, and which identity ran them when.
+    fn each_file<E: From<StoreError>>(
+        &self,
+        numbers: &mut Numbers,
+        each: &mut impl FnMut(&Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.each_row(FILES, each, |row| {
+            Ok(Some(Record::File {
+                id: number(&mut numbers.files, row.get("id")?),
+                file: Box::new(file_of(row)?),
+            }))
+        })?;
+        self.each_row(FILE_USES, each, |row| {
+            Ok(Some(Record::FileUse {
+                file_id: number(&mut numbers.files, row.get("file_id")?),
+                identity_id: number(&mut numbers.identities, row.get("identity_id")?),
+                role: role_of(row)?,
+                first: row.time("first_ns")?,
+                last: row.time("last_ns")?,
+            }))
+        })
     }
 
     fn each_row<E: From<StoreError>>(

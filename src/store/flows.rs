@@ -241,7 +241,7 @@ impl Reader {
     }
 
     /// A row of this store, whichever store gave the id.
-    fn row_of(&self, flow_id: &str) -> rusqlite::Result<Option<i64>> {
+    pub(super) fn row_of(&self, flow_id: &str) -> rusqlite::Result<Option<i64>> {
         if let Some((store, number)) = parts_of(flow_id)
             && store == self.store_id
         {

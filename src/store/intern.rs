@@ -9,7 +9,7 @@ use super::{
     images::{add_identity, add_process, digest_of_identity, digest_of_process},
     value::Digest,
 };
-use crate::model::{Application, Destination, IdentityRecord, Process, Timestamp};
+use crate::model::{Application, Destination, FileRole, IdentityRecord, Process, Timestamp};
 
 /// More than the distinct ones in use at a time on a busy host; a full map starts over.
 const CACHE_LIMIT: usize = 1 << 16;
@@ -22,12 +22,15 @@ const CACHE_LIMIT: usize = 1 << 16;
 pub(super) struct Interned {
     data_version: Option<i64>,
     hosts: Numbers<String>,
-    identities: Numbers<Digest>,
-    processes: Numbers<Digest>,
+    pub(super) identities: Numbers<Digest>,
+    pub(super) processes: Numbers<Digest>,
     destinations: Numbers<Destination>,
     names: Numbers<String>,
     addresses: Numbers<IpAddr>,
     cgroups: Numbers<String>,
+    pub(super) files: Numbers<Digest>,
+    /// The file that each process image is known to have run.
+    pub(super) run_files: Numbers<(i64, FileRole)>,
     makers: Numbers<MakerRow>,
     runs: Numbers<(i64, String)>,
     /// How far runs reach that were met in this transaction.
@@ -250,11 +253,7 @@ impl Interned {
             return Ok(*id);
         }
         let host = self.host(connection, &identity.raw.host)?;
-        let known = find(
-            connection,
-            "SELECT id FROM identity WHERE digest = ?1",
-            (digest,),
-        )?;
+        let known = find(connection, IDENTITY_OF_DIGEST, (digest,))?;
         let id = match known {
             Some(id) => id,
             None => add_identity(connection, &digest, host, &identity.raw)?,
@@ -273,11 +272,7 @@ impl Interned {
         if let Some(id) = self.processes.get(&digest) {
             return Ok(*id);
         }
-        let known = find(
-            connection,
-            "SELECT id FROM process WHERE digest = ?1",
-            (digest,),
-        )?;
+        let known = find(connection, PROCESS_OF_DIGEST, (digest,))?;
         let id = match known {
             Some(id) => id,
             None => {
@@ -288,6 +283,9 @@ impl Interned {
         Ok(remember(&mut self.processes, digest, id))
     }
 }
+
+pub(super) const IDENTITY_OF_DIGEST: &str = "SELECT id FROM identity WHERE digest = ?1";
+pub(super) const PROCESS_OF_DIGEST: &str = "SELECT id FROM process WHERE digest = ?1";
 
 /// Writes down what an identity stands for.
 pub(super) fn stand_for(
@@ -321,7 +319,7 @@ pub(super) fn stand_for(
     Ok(())
 }
 
-fn remember<K: Eq + Hash>(cache: &mut Numbers<K>, key: K, id: i64) -> i64 {
+pub(super) fn remember<K: Eq + Hash>(cache: &mut Numbers<K>, key: K, id: i64) -> i64 {
     if cache.len() >= CACHE_LIMIT {
         cache.clear();
     }
@@ -329,7 +327,11 @@ fn remember<K: Eq + Hash>(cache: &mut Numbers<K>, key: K, id: i64) -> i64 {
     id
 }
 
-fn find(connection: &Connection, query: &str, key: impl Params) -> rusqlite::Result<Option<i64>> {
+pub(super) fn find(
+    connection: &Connection,
+    query: &str,
+    key: impl Params,
+) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached(query)?
         .query_row(key, |row| row.get(0))

@@ -23,8 +23,8 @@ use super::{
     write::{Maker, THIS_STORE},
 };
 use crate::model::{
-    Application, Context, IdentityRecord, NameAddress, Process, RawIdentity, Record, RecordedFlow,
-    Rollup, RollupPeriod, Tally,
+    Application, Context, FileRole, IdentityRecord, NameAddress, Process, ProcessFiles,
+    RawIdentity, Record, RecordedFlow, Rollup, RollupPeriod, Tally,
 };
 
 /// What the records of a dump refer to, and the totals that they add up to.
@@ -38,6 +38,7 @@ pub(super) struct Merge {
     pub(super) known_imports: HashSet<u64>,
     identities: HashMap<u64, (i64, i64)>,
     processes: HashMap<u64, i64>,
+    files: HashMap<u64, i64>,
     /// Processes that came in now and that no flow needed yet.
     unused_processes: HashSet<i64>,
     /// Totals of the other stores.
@@ -94,18 +95,30 @@ impl ImportTransaction<'_> {
                 let period = self.period(*watch_period_id)?;
                 self.merge_self_check(period, check)
             }
-            Record::Process { id, process } => self.merge_process(*id, process),
+            Record::File { id, file } => self.merge_file(file).map(|row| {
+                self.merge.files.insert(*id, row);
+            }),
+            Record::FileUse {
+                file_id,
+                identity_id,
+                role,
+                first,
+                last,
+            } => {
+                let place = (self.identity(*identity_id)?.0, self.file(*file_id)?);
+                self.merge_file_use(place, *role, (*first, *last))
+            }
+            Record::Process { id, process, files } => {
+                let files = self.files_of(files)?;
+                self.merge_process(*id, process, files)
+            }
             Record::Identity { id, raw } => self.add_identity(raw, application).map(|maker| {
                 let identity = (maker.identity, maker.host);
                 self.merge.identities.insert(*id, identity);
             }),
             Record::Flow(flow) => self.merge_flow(flow, application),
             Record::Rollup(rollup) => {
-                let identity = self.merge.identities.get(&rollup.identity_id).copied();
-                let identity = identity.ok_or(StoreError::UnknownReference {
-                    what: "identity",
-                    id: rollup.identity_id,
-                })?;
+                let identity = self.identity(rollup.identity_id)?;
                 self.merge_rollup(rollup, identity)
             }
             Record::NameAddress(address) => self.merge_address(address),
@@ -120,6 +133,29 @@ impl ImportTransaction<'_> {
             what: "watch period",
             id,
         })
+    }
+
+    /// What an identity of the dump is here, with its host.
+    fn identity(&self, id: u64) -> Result<(i64, i64), StoreError> {
+        let identity = self.merge.identities.get(&id).copied();
+        identity.ok_or(StoreError::UnknownReference {
+            what: "identity",
+            id,
+        })
+    }
+
+    /// What a file of the dump is here.
+    fn file(&self, id: u64) -> Result<i64, StoreError> {
+        let file = self.merge.files.get(&id).copied();
+        file.ok_or(StoreError::UnknownReference { what: "file", id })
+    }
+
+    fn files_of(&self, files: &ProcessFiles) -> Result<[(FileRole, Option<i64>); 2], StoreError> {
+        let here = |id: Option<u64>| id.map(|id| self.file(id)).transpose();
+        Ok([
+            (FileRole::Executable, here(files.executable)?),
+            (FileRole::Script, here(files.script)?),
+        ])
     }
 
     /// The number of a store, and the last of its flows that is accounted for.
@@ -182,7 +218,12 @@ impl ImportTransaction<'_> {
         Ok(())
     }
 
-    fn merge_process(&mut self, id: u64, process: &Process) -> rusqlite::Result<()> {
+    fn merge_process(
+        &mut self,
+        id: u64,
+        process: &Process,
+        files: [(FileRole, Option<i64>); 2],
+    ) -> rusqlite::Result<()> {
         let row = self
             .writer
             .interned
@@ -191,6 +232,7 @@ impl ImportTransaction<'_> {
             self.merge.unused_processes.insert(row);
         }
         self.merge.processes.insert(id, row);
+        self.merge_files_of_process(row, files)?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 //! are still stored in detail or not; and no flow is stored in detail without its rollup.
 
 mod applications;
+mod around;
 mod calendar;
 mod contacts;
 mod days;
@@ -15,6 +16,7 @@ mod detail;
 mod dump;
 mod error;
 mod file;
+mod files;
 mod flow_id;
 mod flows;
 mod growing;

@@ -129,7 +129,7 @@ WHERE (run_id, identity_id, destination_id, outcome, origin_id) IN (
 )";
 
 /// What only dropped rollups referred to. Identities stay: they say which applications there are.
-const DROP_REFERENCES: [&str; 5] = [
+const DROP_REFERENCES: [&str; 6] = [
     "DELETE FROM run
      WHERE id NOT IN (SELECT run_id FROM contact_run)
        AND id NOT IN (SELECT run_id FROM maker WHERE run_id IS NOT NULL)",
@@ -144,6 +144,10 @@ const DROP_REFERENCES: [&str; 5] = [
        AND name_id NOT IN (SELECT name_id FROM name_address)",
     "DELETE FROM name
      WHERE id NOT IN (SELECT name_id FROM name_pattern)",
+    "DELETE FROM file
+     WHERE id NOT IN (SELECT file_id FROM identity_file)
+       AND id NOT IN (SELECT exe_file_id FROM process WHERE exe_file_id IS NOT NULL)
+       AND id NOT IN (SELECT script_file_id FROM process WHERE script_file_id IS NOT NULL)",
 ];
 
 impl Recorder {
@@ -222,6 +226,9 @@ impl Recorder {
             self.repeat(|connection| connection.execute(DROP_RUNS, (before, ROWS_AT_ONCE)))?;
         self.transaction(|connection| {
             connection.execute("DELETE FROM name_address WHERE last_ns < ?1", (before,))
+        })?;
+        self.transaction(|connection| {
+            connection.execute("DELETE FROM identity_file WHERE last_ns < ?1", (before,))
         })?;
         for statement in DROP_REFERENCES {
             self.transaction(|connection| connection.execute(statement, []))?;

@@ -166,6 +166,7 @@ fn write_batch(
             writer.rows.remove(writer.connection, period, pending.row)?;
         }
     }
+    writer.add_file_uses(&batch.files)?;
     for loss in &batch.losses {
         writer.add_loss(period, loss)?;
     }

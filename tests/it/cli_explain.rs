@@ -17,18 +17,22 @@ fn a_flow_is_explained_down_to_the_blind_spots_of_what_recorded_it() {
     Outcome      refused: Connection refused (os error 111)
     Attempts     5
     Bytes        0 B out, 0 B in
+    Called so by
+      context  unit by its cgroup: cgroup /system.slice/apt-daily.service
+      program  path of the executable
     Process
-      pid         1234
-      started     2026-11-20 06:03:00
-      executable  /usr/lib/apt/methods/http
-                  device 8:1, inode 4711
-      command     http
-      arguments   /usr/lib/apt/methods/http
-      directory   /
-      parents     apt-get (1200) ← systemd (1)
-      users       uid 42, euid 42
-      cgroup      /system.slice/apt-daily.service
-      namespaces  net 4026531840, mnt 4026531841, pid 4026531836, user 4026531837
+      pid          1234
+      started      2026-11-20 06:03:00
+      executable   /usr/lib/apt/methods/http
+                   device 8:1, inode 4711
+      command      http
+      arguments    /usr/lib/apt/methods/http
+      directory    /
+      parents      apt-get (1200) ← systemd (1)
+      users        uid 42, euid 42
+      cgroup       /system.slice/apt-daily.service
+      namespaces   net 4026531840, mnt 4026531841, pid 4026531836, user 4026531837
+      interactive  no: no terminal
     Identity at the attempt
       executable  /usr/lib/apt/methods/http
       cgroup      /system.slice/apt-daily.service
@@ -50,6 +54,9 @@ fn an_application_is_explained_by_any_part_of_its_name() {
       DESTINATION                 ATTEMPTS  FAILED        OUT     IN  RUNS  FIRST (UTC)       LAST (UTC)
       deb.debian.org tcp/80  4 established             1.6 kB  88 MB     2  2026-11-20 06:03  2026-11-21 06:03
       192.0.2.81 tcp/443                    5 refused       -      -     1  2026-11-21 06:03  2026-11-21 06:03
+    Called so by
+      context  unit by its cgroup: cgroup /system.slice/apt-daily.service
+      program  path of the executable
     Told from
       executable  /usr/lib/apt/methods/http
       cgroup      /system.slice/apt-daily.service
@@ -66,6 +73,8 @@ fn an_application_is_explained_by_any_part_of_its_name() {
       users       uid 42, euid 42
       cgroup      /system.slice/apt-daily.service
       namespaces  net 4026531840, mnt 4026531841, pid 4026531836, user 4026531837
+    Lost on this host between the first and the last attempt
+      ring_full  34 attempts that did not fit into the ring buffer
     Latest flows
       START (UTC)          DESTINATION                 ATTEMPTS  FAILED     FLOW ID
       2026-11-21 06:03:13  192.0.2.81 tcp/443                    5 refused  0123456789abcdef-3
@@ -115,6 +124,9 @@ fn an_imported_flow_tells_its_file_and_the_outcome_in_its_own_words() {
     Outcome      refused (imported as `REJ`)
     Attempts     1
     Bytes        not known
+    Called so by
+      context  no unit, session, job or container: nothing tells more
+      program  no process is known
     Process  not known
     Identity at the attempt
       executable  (not known)

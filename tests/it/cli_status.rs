@@ -6,6 +6,7 @@ use egress_baseline::{
     capture,
     config::{Config, LimitsConfig},
     daemon::WaitingLimits,
+    identity::facts::ExamineLimits,
     model::{BackendFailure, BlindSpot, Loss, LossCause, Timestamp, WatchKind, WatchPeriod},
     report::{
         Layout,
@@ -241,6 +242,8 @@ fn the_documented_limits_are_those_that_hold_if_nothing_is_said() {
         .expect("the example")
         .limits;
     let (kernel, waiting) = (capture::Limits::default(), WaitingLimits::default());
+    let examining = ExamineLimits::default();
+    let megabytes = |bytes: u64| u32::try_from(bytes / 1_000_000).ok();
     let held = LimitsConfig {
         ring_bytes: Some(kernel.ring_bytes),
         connections: Some(kernel.connections),
@@ -252,6 +255,9 @@ fn the_documented_limits_are_those_that_hold_if_nothing_is_said() {
         own_addresses: Some(kernel.own_addresses),
         identifying: Some(kernel.identifying),
         contacts: Some(waiting.contacts),
+        waiting_files: u32::try_from(examining.waiting).ok(),
+        largest_hashed_megabytes: megabytes(examining.largest_file),
+        hashed_megabytes_per_second: megabytes(examining.bytes_per_second),
         waiting_flows: Some(waiting.flows),
     };
     assert_eq!(said, held);

@@ -236,6 +236,8 @@ pub(crate) fn import_records(path: &Path, period: &WatchPeriod, records: &[Recor
                 | Record::WatchPeriod { .. }
                 | Record::Loss { .. }
                 | Record::SelfCheck { .. }
+                | Record::File { .. }
+                | Record::FileUse { .. }
                 | Record::Process { .. }
                 | Record::Rollup(_)
                 | Record::NameAddress(_) => None,

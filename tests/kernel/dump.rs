@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::Path};
 
-use egress_baseline::model::{BlindSpot, LossCause, Process};
+use egress_baseline::model::{BlindSpot, FileFacts, LossCause, Process};
 use serde::Deserialize;
 
 use super::observer::ask;
@@ -56,6 +56,9 @@ pub(crate) struct WatchPeriod {
 pub(crate) struct Dump {
     pub(crate) flows: Vec<Flow>,
     pub(crate) processes: BTreeMap<u64, Process>,
+    /// Executables by the processes that ran them.
+    pub(crate) executables: BTreeMap<u64, FileFacts>,
+    files: BTreeMap<u64, FileFacts>,
     pub(crate) losses: Vec<Loss>,
     pub(crate) watch_periods: Vec<WatchPeriod>,
 }
@@ -91,6 +94,13 @@ impl Dump {
             id: u64,
             #[serde(flatten)]
             process: Process,
+            exe_file_id: Option<u64>,
+        }
+        #[derive(Deserialize)]
+        struct NumberedFile {
+            id: u64,
+            #[serde(flatten)]
+            file: FileFacts,
         }
         let heading: Heading = serde_json::from_str(line)?;
         match heading.kind.as_str() {
@@ -99,7 +109,14 @@ impl Dump {
             "watch_period" => self.watch_periods.push(serde_json::from_str(line)?),
             "process" => {
                 let numbered: Numbered = serde_json::from_str(line)?;
+                let file = numbered.exe_file_id.and_then(|id| self.files.get(&id));
+                self.executables
+                    .extend(file.map(|file| (numbered.id, file.clone())));
                 self.processes.insert(numbered.id, numbered.process);
+            }
+            "file" => {
+                let numbered: NumberedFile = serde_json::from_str(line)?;
+                self.files.insert(numbered.id, numbered.file);
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Processes whose executable is not plainly a file of the host: what must be known of each.
 
-use egress_baseline::model::{Executable, Process};
+use egress_baseline::model::{Executable, Ownership, Process};
 use libtest_mimic::{Failed, Trial};
 
 use super::{
@@ -48,6 +48,7 @@ fn judge(name: &'static str) -> Result<(), Failed> {
         )
         .into());
     }
+    provenance_agrees(scene, &flow)?;
     if flow.exe_is_foreign != scene.facts.is_foreign {
         return Err(format!("the flow says foreign: {}", flow.exe_is_foreign).into());
     }
@@ -60,6 +61,35 @@ fn judge(name: &'static str) -> Result<(), Failed> {
         return Err(format!("expected arguments {:?}\nrecorded {argv:?}", scene.argv).into());
     }
     Ok(())
+}
+
+/// What is known of the file must not be what the host has under its path.
+fn provenance_agrees(scene: &Scene, flow: &Flow) -> Result<(), Failed> {
+    let file = flow
+        .process_id
+        .and_then(|id| session().ok()?.dump.executables.get(&id));
+    let Some(file) = file else {
+        // A path without its beginning leads nowhere.
+        return match scene.facts.is_truncated {
+            true => Ok(()),
+            false => Err("its file was not examined".into()),
+        };
+    };
+    let expected: &[Ownership] = match scene.facts {
+        Facts {
+            is_deleted: true, ..
+        }
+        | Facts { is_memfd: true, .. } => &[Ownership::NoName],
+        Facts {
+            is_foreign: true, ..
+        } => &[Ownership::OtherNamespace],
+        // An emulated machine has no packages.
+        _ => &[Ownership::Unowned, Ownership::NoDatabase],
+    };
+    if expected.contains(&file.ownership) && file.package.is_none() {
+        return Ok(());
+    }
+    Err(format!("expected {expected:?}, recorded {file:?}").into())
 }
 
 fn facts_of(exe: &Executable) -> Facts {

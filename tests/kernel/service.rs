@@ -224,8 +224,11 @@ fn deaf_manager() -> Result<(), Failed> {
 /// BPF, PERFMON and SYS_ADMIN: what the thread keeps that attaches hooks to modules.
 const FOR_MODULES: u64 = 1 << 39 | 1 << 38 | 1 << 21;
 
+/// SYS_PTRACE and DAC_READ_SEARCH: what the thread keeps that examines files.
+const FOR_FILES: u64 = 1 << 19 | 1 << 2;
+
 /// Whether the threads, and no others, run as nobody with what they need. One that attaches to modules
-/// is there only where the backend has hooks for them.
+/// is there only where the backend has hooks for them, one that examines files from the first on.
 fn all_confined(pid: u32) -> Result<(), String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(|cause| cause.to_string())?;
     let mut names = Vec::new();
@@ -241,6 +244,7 @@ fn all_confined(pid: u32) -> Result<(), String> {
         };
         let kept = match field("Name") {
             "capture" => FOR_HOOKS,
+            "files" => FOR_FILES,
             "hooks" => FOR_MODULES,
             _ => 0,
         };
@@ -258,6 +262,7 @@ fn all_confined(pid: u32) -> Result<(), String> {
         }
         names.push(field("Name").to_owned());
     }
+    names.retain(|name| name != "files");
     names.sort();
     match names.as_slice() {
         [capture, _writing] if capture == "capture" => Ok(()),

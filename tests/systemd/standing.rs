@@ -12,6 +12,9 @@ use super::{
 /// CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_PERFMON and CAP_BPF.
 const FOR_HOOKS: u64 = 1 << 2 | 1 << 12 | 1 << 19 | 1 << 38 | 1 << 39;
 
+/// CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE.
+const FOR_FILES: u64 = 1 << 2 | 1 << 19;
+
 /// CAP_SYS_ADMIN, CAP_PERFMON and CAP_BPF.
 const FOR_MODULES: u64 = 1 << 21 | 1 << 38 | 1 << 39;
 
@@ -97,14 +100,15 @@ fn threads_are_confined() -> Result<(), Failed> {
     let uid = run("id", &["-u", "egress-baseline"])?;
     let gid = run("id", &["-g", "egress-baseline"])?;
     // Others come and go while it starts.
-    let threads = await_some("three threads are left", || {
+    let threads = await_some("four threads are left", || {
         let threads = threads()?;
         let names: Vec<&str> = threads.keys().map(String::as_str).collect();
-        Ok((names == ["capture", "egress-baseline", "hooks"]).then_some(threads))
+        Ok((names == ["capture", "egress-baseline", "files", "hooks"]).then_some(threads))
     })?;
     for (name, thread) in &threads {
         let kept = match name.as_str() {
             "capture" => FOR_HOOKS,
+            "files" => FOR_FILES,
             "hooks" => FOR_MODULES,
             _ => 0,
         };

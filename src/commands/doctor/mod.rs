@@ -116,6 +116,8 @@ fn plan(args: &DoctorArgs, global: &GlobalArgs, config: &Config) -> Result<Plan,
     let mut plan = observe::plan(&observing, global, config)?;
     plan.capture.include_loopback = false;
     plan.scope.include_loopback = false;
+    // Who makes the flows is known.
+    plan.provenance = None;
     // It writes nothing, and needs its privileges until it is done.
     plan.account = None;
     Ok(plan)

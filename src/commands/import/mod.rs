@@ -184,6 +184,8 @@ fn add(
         | Record::WatchPeriod { .. }
         | Record::Loss { .. }
         | Record::SelfCheck { .. }
+        | Record::File { .. }
+        | Record::FileUse { .. }
         | Record::Process { .. }
         | Record::Rollup(_)
         | Record::NameAddress(_) => transaction.add_record(&record, None)?,

@@ -18,6 +18,7 @@ pub struct Accounts {
     path: PathBuf,
     seen: Option<Version>,
     names: BTreeMap<u32, String>,
+    homes: Vec<(u32, String)>,
 }
 
 /// What changes when a file is written or replaced.
@@ -37,6 +38,7 @@ impl Accounts {
             path: root.join("etc/passwd"),
             seen: None,
             names: BTreeMap::new(),
+            homes: Vec::new(),
         }
     }
 
@@ -50,6 +52,12 @@ impl Accounts {
     pub fn names(&mut self) -> &BTreeMap<u32, String> {
         self.read_if_changed();
         &self.names
+    }
+
+    /// Numbers and home directories.
+    pub(super) fn homes(&mut self) -> &[(u32, String)] {
+        self.read_if_changed();
+        &self.homes
     }
 
     fn read_if_changed(&mut self) {
@@ -66,6 +74,7 @@ impl Accounts {
         }
         if let Some(content) = content_of(&self.path) {
             self.names = names_in(&content);
+            self.homes = homes_in(&content).collect();
             self.seen = version;
         }
     }
@@ -90,16 +99,24 @@ fn names_in(passwd: &str) -> BTreeMap<u32, String> {
     names
 }
 
-/// The home directory of the account with a number, as the file below `root` has it.
-pub(super) fn home_of(root: &Path, uid: u32) -> Option<String> {
-    let passwd = content_of(&root.join("etc/passwd"))?;
-    passwd.lines().find_map(|line| {
+/// Numbers and home directories, in the order of the file.
+fn homes_in(passwd: &str) -> impl Iterator<Item = (u32, String)> {
+    passwd.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let [_name, _password, number, _group, _comment, home, ..] = fields.as_slice() else {
             return None;
         };
-        (number.parse() == Ok(uid) && home.starts_with('/')).then(|| (*home).to_owned())
+        let uid = number.parse().ok()?;
+        home.starts_with('/').then(|| (uid, (*home).to_owned()))
     })
+}
+
+/// The home directory of the account with a number, as the file below `root` has it.
+pub(super) fn home_of(root: &Path, uid: u32) -> Option<String> {
+    let passwd = content_of(&root.join("etc/passwd"))?;
+    homes_in(&passwd)
+        .find(|(of, _)| *of == uid)
+        .map(|(_, home)| home)
 }
 
 /// An account of this host that a service can run as.

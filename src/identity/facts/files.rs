@@ -65,7 +65,7 @@ pub fn device_of(root: &Path, path: &[u8]) -> Option<u64> {
 }
 
 /// The root directory of the first process, or `root` where that is not ours to see.
-fn root_of_host(root: &Path) -> Option<OwnedFd> {
+pub(super) fn root_of_host(root: &Path) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let of_first_process = root.join("proc/1/root");
     open(&of_first_process, flags, Mode::empty())
@@ -99,16 +99,18 @@ fn open_below(root: OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
 }
 
 /// A line of the mount table.
-struct Mount {
-    id: u64,
+pub(super) struct Mount {
+    pub(super) id: u64,
     parent: u64,
-    device: u64,
+    pub(super) device: u64,
     point: Vec<u8>,
+    /// Type of the file system.
+    pub(super) kind: Vec<u8>,
 }
 
 impl Mount {
     /// `36 35 98:0 /root /point options - type source superoptions`.
-    fn from_line(line: &[u8]) -> Option<Self> {
+    pub(super) fn from_line(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b' ');
         let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
         let (id, parent) = (number()?, number()?);
@@ -121,6 +123,12 @@ impl Mount {
             parent,
             device: u64::from(major) << MINOR_BITS | u64::from(minor),
             point: unescaped(fields.next()?),
+            // Fields that a kernel adds end with a hyphen.
+            kind: fields
+                .skip_while(|field| *field != b"-")
+                .nth(1)
+                .unwrap_or_default()
+                .to_vec(),
         })
     }
 }

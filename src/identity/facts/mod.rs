@@ -7,7 +7,9 @@ mod accounts;
 mod containers;
 mod files;
 mod network;
+mod packages;
 mod process;
+mod provenance;
 
 use std::{
     fs::{self, File},
@@ -20,7 +22,9 @@ pub use accounts::{Account, Accounts, account_named};
 pub use containers::facts_of_container;
 pub use files::{device_of, is_host_file};
 pub use network::{network_namespaces, own_addresses};
+pub use packages::{Checksums, Owner, Packages};
 pub use process::{Arguments, arguments_of};
+pub use provenance::{ExamineLimits, Examiner, FileQuestion, Stop};
 
 /// Far above any of these files on a real host, and small enough to be read.
 const LARGEST_FILE: u64 = 64 << 20;

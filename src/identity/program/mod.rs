@@ -66,6 +66,30 @@ pub(super) fn folded(path: &str) -> String {
     folded
 }
 
+/// The rules that fold something of a path, as half sentences.
+pub(super) fn folds_of(path: &str) -> Vec<String> {
+    let Some(below_root) = path.strip_prefix('/').filter(|_| folded(path) != path) else {
+        return Vec::new();
+    };
+    let mut folds = Vec::new();
+    let shorter = without_temporary_end(below_root);
+    if shorter != below_root {
+        folds.push("without what stands at the end of its name while it is replaced".to_owned());
+    }
+    let components: Vec<&str> = shorter.split('/').collect();
+    for layout in &LAYOUTS {
+        let mut written = vec![None; components.len()];
+        fold_layout(layout.path, &components, &mut written);
+        if written.iter().any(Option::is_some) {
+            folds.push(format!("folded as {} has it ({})", layout.of, layout.path));
+        }
+    }
+    if folds.is_empty() {
+        folds.push("with the version in it folded".to_owned());
+    }
+    folds
+}
+
 /// dpkg's endings, and `;` with eight hexadecimal digits, which is rpm's. They may come together:
 /// `(deleted)` is the kernel's word for a file that was replaced since.
 fn without_temporary_end(path: &str) -> &str {

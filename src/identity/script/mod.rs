@@ -38,6 +38,17 @@ pub(super) fn script_of(raw: &RawIdentity) -> Option<String> {
     start.script(language, &words, DEEPEST)
 }
 
+/// The file that an interpreter runs, by the path that it was given, or `None` if it runs none that has
+/// a path.
+pub fn script_file_of(exe: &str, words: &[String], directory: Option<&str>) -> Option<String> {
+    let start = Start { exe, directory };
+    let path = start.path(language_of(exe)?, words, DEEPEST)?;
+    let is_file = path.starts_with('/')
+        && !path.starts_with("/dev/fd/")
+        && !path.starts_with("/proc/self/fd/");
+    is_file.then_some(path)
+}
+
 /// Where an interpreter was started.
 struct Start<'a> {
     exe: &'a str,
@@ -75,6 +86,34 @@ impl Start<'_> {
             Found::Input => "-".to_owned(),
         };
         (!script.is_empty()).then_some(script)
+    }
+
+    /// The path of what is run, unfolded.
+    fn path(&self, language: &'static Language, words: &[String], depth: u8) -> Option<String> {
+        let called = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+        if language.names == MULTICALL.names {
+            let own = called(words.first()?);
+            let is_own = MULTICALL.names.iter().any(|name| own.starts_with(name));
+            let words = if is_own { &words[1..] } else { words };
+            let applet = called(words.first()?);
+            let language = language_of(applet.trim_start_matches('-'))?;
+            return self.path(language, words, depth.checked_sub(1)?);
+        }
+        let (_, arguments) = words.split_first()?;
+        let given = match found_in(language, arguments)? {
+            Found::File(at) if language.names == LOADER.names => {
+                let words = &arguments[at..];
+                let name = resolved(words.first()?, self.directory);
+                return match language_of(&name) {
+                    Some(language) => self.path(language, words, depth.checked_sub(1)?),
+                    None => Some(name),
+                };
+            }
+            Found::File(at) => arguments[at].as_str(),
+            Found::FileIn(path) => path,
+            _ => return None,
+        };
+        (!given.is_empty() && !given.contains("://")).then(|| resolved(given, self.directory))
     }
 
     /// The path of a script from the root, folded like that of a program.

@@ -11,10 +11,10 @@ use std::{
 
 use rustix::process::setpriority_process;
 
-use super::privileges;
+use super::{Plan, privileges};
 use crate::{
     identity::{
-        facts::{ExamineLimits, Examiner, FileQuestion, Stop},
+        facts::{Answered, ExamineLimits, Examiner, FileQuestion, Stop},
         is_interpreter, script_file_of,
     },
     model::{FileFacts, FileRole, ProcessImage, ProcessKey, text_of_bytes},
@@ -32,9 +32,8 @@ type Answer = (ProcessKey, FileRole, Arc<FileFacts>);
 /// What was asked, and where the answers come from.
 #[derive(Debug)]
 pub(super) struct Files {
-    host: String,
-    /// None where nothing is to be examined.
-    limits: Option<ExamineLimits>,
+    /// Whether files are to be examined.
+    is_on: bool,
     worker: Option<Worker>,
     /// Questions without an answer.
     open: u64,
@@ -58,32 +57,25 @@ pub(super) struct Standing {
 }
 
 impl Files {
-    pub(super) fn new(host: &str, limits: Option<ExamineLimits>) -> Self {
+    /// Starts the thread, unless the plan is not to examine anything.
+    pub(super) fn start(root: &'static Path, plan: &Plan) -> Self {
+        let stop = Stop::default();
         Self {
-            host: host.to_owned(),
-            limits,
-            worker: None,
+            is_on: plan.provenance.is_some(),
+            worker: plan
+                .provenance
+                .and_then(|limits| start(root, plan, limits, &stop)),
             open: 0,
             unanswered: 0,
-            stop: Stop::default(),
+            stop,
         }
     }
 
     /// Asks for the files of a process; returns those that are to be expected.
-    pub(super) fn meet(
-        &mut self,
-        root: &'static Path,
-        image: &ProcessImage,
-        standing: Standing,
-    ) -> Vec<FileRole> {
-        let Some(limits) = self.limits else {
+    pub(super) fn meet(&mut self, image: &ProcessImage, standing: Standing) -> Vec<FileRole> {
+        let is_nowhere = image.exe.is_empty() || image.flags.exe_truncated;
+        if !self.is_on || image.flags.kernel_thread || is_nowhere {
             return Vec::new();
-        };
-        if image.flags.kernel_thread || image.exe.is_empty() || image.flags.exe_truncated {
-            return Vec::new();
-        }
-        if self.worker.is_none() && self.unanswered == 0 {
-            self.worker = start(root, &self.host, limits, &self.stop);
         }
         let mut expected = Vec::new();
         for question in questions_of(image, standing) {
@@ -168,25 +160,25 @@ fn questions_of(image: &ProcessImage, standing: Standing) -> Vec<FileQuestion> {
     std::iter::once(executable).chain(script).collect()
 }
 
-fn start(root: &'static Path, host: &str, limits: ExamineLimits, stop: &Stop) -> Option<Worker> {
+fn start(root: &'static Path, plan: &Plan, limits: ExamineLimits, stop: &Stop) -> Option<Worker> {
     let (questions, asked) = mpsc::sync_channel::<FileQuestion>(limits.waiting);
     let (answer, answers) = mpsc::channel();
-    let (host, stop) = (host.to_owned(), stop.clone());
+    let (host, account) = (plan.scope.host.clone(), plan.account.clone());
+    let stop = stop.clone();
     let answer_all = move || {
         // Files of others, through the processes that run them.
-        if privileges::give_up(None, privileges::FOR_FILES).is_err() {
+        if privileges::give_up(account.as_ref(), privileges::FOR_FILES).is_err() {
             return;
         }
         // Of this thread alone; where that is not allowed, it is as urgent as the others.
         let _may_be_refused = setpriority_process(None, NICE);
         let mut examiner = Examiner::of_host(root, &host, limits);
-        for question in asked {
-            let facts = examiner.examine(&question, &stop);
-            if answer
-                .send((question.process, question.role, facts))
-                .is_err()
-            {
-                return;
+        while let Some(answered) = go_on(&mut examiner, &asked, &stop) {
+            for (question, facts) in answered {
+                let told = (question.process, question.role, facts);
+                if answer.send(told).is_err() {
+                    return;
+                }
             }
         }
     };
@@ -194,4 +186,24 @@ fn start(root: &'static Path, host: &str, limits: ExamineLimits, stop: &Stop) ->
         .name("files".to_owned())
         .spawn(answer_all);
     spawned.is_ok().then_some(Worker { questions, answers })
+}
+
+/// Takes the next question if one waits and there is room, and else reads on; `None` once nobody asks
+/// any more.
+fn go_on(
+    examiner: &mut Examiner,
+    asked: &mpsc::Receiver<FileQuestion>,
+    stop: &Stop,
+) -> Option<Vec<Answered>> {
+    if !examiner.is_reading() {
+        return Some(examiner.take(asked.recv().ok()?, stop));
+    }
+    if !examiner.is_full() {
+        match asked.try_recv() {
+            Ok(question) => return Some(examiner.take(question, stop)),
+            Err(mpsc::TryRecvError::Empty) => {}
+            Err(mpsc::TryRecvError::Disconnected) => return None,
+        }
+    }
+    Some(examiner.go_on(stop))
 }

@@ -113,6 +113,8 @@ fn attach(plan: &Plan) -> Result<(Attached, Watcher), WatchError> {
     capture
         .hook_later_modules(confine)
         .map_err(WatchError::Thread)?;
+    // A thread has the privileges of the one that starts it: it gives up more than this one does.
+    let files = Files::start(Path::new(ROOT), plan);
     privileges::give_up(plan.account.as_ref(), privileges::FOR_HOOKS)?;
     let attached = Attached {
         backend: capture.backend(),
@@ -121,7 +123,8 @@ fn attach(plan: &Plan) -> Result<(Attached, Watcher), WatchError> {
         since,
         kernel_bytes: capture.kernel_bytes(),
     };
-    Ok((attached, Watcher::new(plan, capture, since.now())))
+    let watcher = Watcher::new(plan, capture, files, since.now());
+    Ok((attached, watcher))
 }
 
 struct Watcher {
@@ -138,7 +141,7 @@ struct Watcher {
 const ROOT: &str = "/";
 
 impl Watcher {
-    fn new(plan: &Plan, capture: Capture, since: Timestamp) -> Self {
+    fn new(plan: &Plan, capture: Capture, files: Files, since: Timestamp) -> Self {
         let root = Path::new(ROOT);
         let mut pipeline = Pipeline::new(plan.scope.clone(), since);
         pipeline.set_most_contacts(usize::try_from(plan.waiting.contacts).unwrap_or(usize::MAX));
@@ -148,7 +151,7 @@ impl Watcher {
             namespaces: Namespaces::new(root),
             accounts: Accounts::of_host(root),
             containers: Containers::default(),
-            files: Files::new(&plan.scope.host, plan.provenance),
+            files,
             // Some sandboxes hide their first process from everybody; then this one stands for the host.
             host_mount_namespace: mount_namespace_of(root, 1)
                 .or_else(|| mount_namespace_of(root, std::process::id())),
@@ -250,7 +253,7 @@ impl Watcher {
             is_elsewhere,
             is_foreign,
         };
-        for role in self.files.meet(Path::new(ROOT), image, standing) {
+        for role in self.files.meet(image, standing) {
             self.pipeline.expect_file(image.key, role);
         }
         ProcessFacts { is_foreign }

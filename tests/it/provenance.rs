@@ -460,6 +460,41 @@ fn reading_has_bounds_and_ends_when_it_is_told_to() {
 }
 
 #[test]
+fn a_large_file_keeps_no_small_one_waiting_and_who_asks_for_the_same_is_told_with_it() {
+    let host = Host::bare();
+    host.write("/opt/large", &[1; 1 << 20], 0o755);
+    host.write("/opt/small", b"small", 0o755);
+    let mut examiner = host.examiner();
+    let stop = Stop::default();
+    let large = host.ran("/opt/large");
+    let again = FileQuestion {
+        process: ProcessKey {
+            exec_id: 7,
+            ..large.process
+        },
+        ..large.clone()
+    };
+    for question in [large, again, host.ran("/opt/small")] {
+        assert_eq!(examiner.take(question, &stop), []);
+    }
+    // Removed while it waits: it was opened before.
+    fs::remove_file(host.path("/opt/small")).unwrap();
+    let mut told = Vec::new();
+    while examiner.is_reading() {
+        let answers = examiner.go_on(&stop);
+        told.extend(answers.into_iter().map(|(question, facts)| {
+            let name = question.path.trim_start_matches("/opt/").to_owned();
+            (name, question.process.exec_id, facts.sha256.is_some())
+        }));
+    }
+    let expected = [("small", 0, true), ("large", 0, true), ("large", 7, true)];
+    assert_eq!(
+        told,
+        expected.map(|(name, exec, is_read)| (name.to_owned(), exec, is_read))
+    );
+}
+
+#[test]
 fn a_name_as_hostile_as_it_comes_is_kept_as_it_is() {
     let host = Host::with_dpkg();
     host.install("tool", "1.0", &[("/usr/bin/tool", "t")], "");

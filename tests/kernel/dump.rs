@@ -58,6 +58,8 @@ pub(crate) struct Dump {
     pub(crate) processes: BTreeMap<u64, Process>,
     /// Executables by the processes that ran them.
     pub(crate) executables: BTreeMap<u64, FileFacts>,
+    /// What they interpreted.
+    pub(crate) scripts: BTreeMap<u64, FileFacts>,
     files: BTreeMap<u64, FileFacts>,
     pub(crate) losses: Vec<Loss>,
     pub(crate) watch_periods: Vec<WatchPeriod>,
@@ -95,6 +97,7 @@ impl Dump {
             #[serde(flatten)]
             process: Process,
             exe_file_id: Option<u64>,
+            script_file_id: Option<u64>,
         }
         #[derive(Deserialize)]
         struct NumberedFile {
@@ -109,9 +112,13 @@ impl Dump {
             "watch_period" => self.watch_periods.push(serde_json::from_str(line)?),
             "process" => {
                 let numbered: Numbered = serde_json::from_str(line)?;
-                let file = numbered.exe_file_id.and_then(|id| self.files.get(&id));
-                self.executables
-                    .extend(file.map(|file| (numbered.id, file.clone())));
+                for (id, of_role) in [
+                    (numbered.exe_file_id, &mut self.executables),
+                    (numbered.script_file_id, &mut self.scripts),
+                ] {
+                    let file = id.and_then(|id| self.files.get(&id));
+                    of_role.extend(file.map(|file| (numbered.id, file.clone())));
+                }
                 self.processes.insert(numbered.id, numbered.process);
             }
             "file" => {

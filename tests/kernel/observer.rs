@@ -51,8 +51,13 @@ impl Observer {
         arguments: &[Word],
     ) -> Result<Self, String> {
         let configuration = database.with_extension("toml");
-        fs::write(&configuration, format!("[observe]\n{NO_SELF_CHECK}"))
-            .map_err(|cause| cause.to_string())?;
+        // This very binary runs under hundreds of names, and is large.
+        let limits = "[limits]\nlargest_hashed_megabytes = 8\n";
+        fs::write(
+            &configuration,
+            format!("[observe]\n{NO_SELF_CHECK}{limits}"),
+        )
+        .map_err(|cause| cause.to_string())?;
         Self::start_with(database, Some(&configuration), arguments)
     }
 

@@ -7,11 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use egress_baseline::canary::PEER_ADDRESS4;
+use egress_baseline::{
+    canary::PEER_ADDRESS4,
+    model::{Ownership, PackageCheck},
+};
 use libtest_mimic::{Completion, Failed, Trial};
 
 use super::{
-    dump::listed,
+    dump::{Dump, Flow, listed},
     requirements::not_tried,
     session::session,
     workshop::{Workshop, text_of},
@@ -105,5 +108,34 @@ fn judge(name: &'static str) -> Result<Completion, Failed> {
     if flow.script.as_ref() != Some(&script) {
         return Err(format!("expected {script}, recorded {:?}", flow.script).into());
     }
+    provenance_is_known(&session.dump, flow, &script)?;
     Ok(Completion::Completed)
+}
+
+/// The interpreter is a package's where there are packages, and the script is nobody's.
+fn provenance_is_known(dump: &Dump, flow: &Flow, script: &str) -> Result<(), Failed> {
+    let process = flow.process_id.ok_or("no process was recorded")?;
+    let bash = dump.executables.get(&process).ok_or("bash has no file")?;
+    let has_packages = Path::new("/var/lib/dpkg/status").exists();
+    let check = bash.package.as_ref().map(|package| package.check);
+    let is_known = match has_packages {
+        true => check == Some(PackageCheck::Matches),
+        false => bash.ownership == Ownership::NoDatabase,
+    };
+    if !is_known || bash.sha256.is_none() {
+        return Err(format!("of the interpreter is known {bash:?}").into());
+    }
+    let of_script = dump.scripts.get(&process);
+    if !script.starts_with('/') {
+        return match of_script {
+            None => Ok(()),
+            Some(file) => Err(format!("a text is no file: {file:?}").into()),
+        };
+    }
+    let file = of_script.ok_or("the script has no file")?;
+    let found = file.resolved_path.as_ref().unwrap_or(&file.path);
+    if found == script && file.package.is_none() && file.sha256.is_some() {
+        return Ok(());
+    }
+    Err(format!("expected {script}, recorded {file:?}").into())
 }

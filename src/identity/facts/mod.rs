@@ -24,7 +24,7 @@ pub use files::{device_of, is_host_file};
 pub use network::{network_namespaces, own_addresses};
 pub use packages::{Checksums, Owner, Packages};
 pub use process::{Arguments, arguments_of};
-pub use provenance::{ExamineLimits, Examiner, FileQuestion, Stop};
+pub use provenance::{Answered, ExamineLimits, Examiner, FileQuestion, Stop};
 
 /// Far above any of these files on a real host, and small enough to be read.
 const LARGEST_FILE: u64 = 64 << 20;

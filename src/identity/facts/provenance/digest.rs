@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Read as _,
-    os::fd::AsRawFd as _,
+    os::fd::{AsRawFd as _, OwnedFd},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ExamineLimits, Stop,
+    Status,
     found::{Found, mount_of, status_of},
 };
 use crate::{identity::facts::packages::Checksums, model::NoDigest};
@@ -83,75 +83,96 @@ impl Pace {
     }
 }
 
-/// Reads a file that was found.
-pub(super) fn read(
-    root: &Path,
-    found: &Found,
-    limits: &ExamineLimits,
-    pace: &mut Pace,
-    stop: &Stop,
-) -> Result<Digests, NoDigest> {
-    if found.status.size > limits.largest_file {
-        return Err(NoDigest::TooLarge);
+/// A file that is being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    file: File,
+    status: Status,
+    done: u64,
+    largest: u64,
+    sha256: Sha256,
+    sha1: Sha1,
+    md5: Md5,
+}
+
+impl Reading {
+    /// Opens a file that was found.
+    pub(super) fn begin(
+        root: &Path,
+        file: &OwnedFd,
+        found: &Found,
+        largest: u64,
+    ) -> Result<Self, NoDigest> {
+        if found.status.size > largest {
+            return Err(NoDigest::TooLarge);
+        }
+        let is_plain =
+            fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
+        if !is_plain {
+            return Err(NoDigest::Irregular);
+        }
+        if mount_of(root, file, found.pid).is_some_and(|mount| is_served(&mount.kind)) {
+            return Err(NoDigest::Remote);
+        }
+        // What is opened so is the file itself, whatever has its name by now.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = open(path, flags, Mode::empty()).map_err(|_| NoDigest::Unreadable)?;
+        Ok(Self {
+            file: File::from(file),
+            status: found.status,
+            done: 0,
+            largest,
+            sha256: Sha256::new(),
+            sha1: Sha1::new(),
+            md5: Md5::new(),
+        })
     }
-    let is_plain =
-        fstat(&found.file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
-    if !is_plain {
-        return Err(NoDigest::Irregular);
+
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> u64 {
+        self.status.size.saturating_sub(self.done)
     }
-    if mount_of(root, &found.file, found.pid).is_some_and(|mount| is_served(&mount.kind)) {
-        return Err(NoDigest::Remote);
+
+    /// Reads one piece more; tells what came of it once all is read.
+    pub(super) fn step(&mut self, pace: &mut Pace) -> Option<Result<Digests, NoDigest>> {
+        let mut piece = vec![0; PIECE];
+        match self.file.read(&mut piece) {
+            Ok(0) => Some(self.end()),
+            Ok(length) => {
+                self.done += length as u64;
+                // It grew since.
+                if self.done > self.largest {
+                    return Some(Err(NoDigest::Changing));
+                }
+                let piece = &piece[..length];
+                self.sha256.update(piece);
+                self.sha1.update(piece);
+                self.md5.update(piece);
+                pace.keep(length);
+                None
+            }
+            Err(_) => Some(Err(NoDigest::Unreadable)),
+        }
     }
-    // What is opened so is the file itself, whatever has its name by now.
-    let path = format!("/proc/self/fd/{}", found.file.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = open(path, flags, Mode::empty()).map_err(|_| NoDigest::Unreadable)?;
-    let mut file = File::from(file);
-    let digests = all_of(&mut file, limits.largest_file, pace, stop)?;
-    let after = fstat(&file).map_err(|_| NoDigest::Unreadable)?;
-    match status_of(&after) == found.status {
-        true => Ok(digests),
-        false => Err(NoDigest::Changing),
+
+    fn end(&self) -> Result<Digests, NoDigest> {
+        let after = fstat(&self.file).map_err(|_| NoDigest::Unreadable)?;
+        let after = status_of(&after);
+        // The change time moves too when it only loses or gets a name.
+        if (after.size, after.written) != (self.status.size, self.status.written) {
+            return Err(NoDigest::Changing);
+        }
+        Ok(Digests {
+            sha256: hex(&self.sha256.clone().finalize()),
+            sha1: hex(&self.sha1.clone().finalize()),
+            md5: hex(&self.md5.clone().finalize()),
+        })
     }
 }
 
 fn is_served(kind: &[u8]) -> bool {
     SERVED.iter().any(|served| served.as_bytes() == kind) || kind.starts_with(b"fuse.")
-}
-
-fn all_of(
-    file: &mut File,
-    largest: u64,
-    pace: &mut Pace,
-    stop: &Stop,
-) -> Result<Digests, NoDigest> {
-    let (mut sha256, mut sha1, mut md5) = (Sha256::new(), Sha1::new(), Md5::new());
-    let mut piece = vec![0; PIECE];
-    let mut size: u64 = 0;
-    loop {
-        if stop.is_told() {
-            return Err(NoDigest::Stopped);
-        }
-        let length = file.read(&mut piece).map_err(|_| NoDigest::Unreadable)?;
-        if length == 0 {
-            break;
-        }
-        size += length as u64;
-        // It grew since.
-        if size > largest {
-            return Err(NoDigest::Changing);
-        }
-        let piece = &piece[..length];
-        sha256.update(piece);
-        sha1.update(piece);
-        md5.update(piece);
-        pace.keep(length);
-    }
-    Ok(Digests {
-        sha256: hex(&sha256.finalize()),
-        sha1: hex(&sha1.finalize()),
-        md5: hex(&md5.finalize()),
-    })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -9,6 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
 
 use super::{
     FileQuestion, Status,
+    place::capabilities_of,
     walk::{Walked, walk},
 };
 use crate::{
@@ -19,10 +20,9 @@ use crate::{
     model::{FileRole, Timestamp, bytes_of_text},
 };
 
-/// A file that was found, opened as a place.
+/// What is known of a file that was found before it is read.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) file: OwnedFd,
     /// The process through which it was found.
     pub(super) pid: u32,
     pub(super) device: u64,
@@ -33,17 +33,19 @@ pub(super) struct Found {
     pub(super) writable_by_all: Option<Vec<u8>>,
     /// Whether that path is one of the host.
     pub(super) is_hosts: bool,
+    /// Capabilities that it gives.
+    pub(super) capabilities: Option<String>,
 }
 
 /// The file that is asked for; `None` if it is gone, or another stands in its place.
-pub(super) fn find(root: &Path, question: &FileQuestion) -> Option<Found> {
+pub(super) fn find(root: &Path, question: &FileQuestion) -> Option<(OwnedFd, Found)> {
     match question.role {
         FileRole::Executable => executable(root, question),
         FileRole::Script => script(root, question),
     }
 }
 
-fn executable(root: &Path, question: &FileQuestion) -> Option<Found> {
+fn executable(root: &Path, question: &FileQuestion) -> Option<(OwnedFd, Found)> {
     let (device, inode) = (question.exe_device, question.exe_inode);
     let pid = question.process.pid;
     let running = running(root, question);
@@ -65,16 +67,17 @@ fn executable(root: &Path, question: &FileQuestion) -> Option<Found> {
     let named_path = named_path.or_else(|| {
         (question.is_foreign && !question.is_nameless).then(|| bytes_of_text(&question.path))
     });
-    Some(Found {
+    let found = Found {
         status: status_of(&fstat(&file).ok()?),
-        file,
         pid,
         device,
         inode,
         named_path,
         writable_by_all,
         is_hosts: !question.is_foreign,
-    })
+        capabilities: capabilities_of(&file),
+    };
+    Some((file, found))
 }
 
 /// The executable through the process, if that runs it still.
@@ -85,7 +88,7 @@ fn running(root: &Path, question: &FileQuestion) -> Option<OwnedFd> {
     is_file(root, &file, pid, question.exe_device, question.exe_inode).then_some(file)
 }
 
-fn script(root: &Path, question: &FileQuestion) -> Option<Found> {
+fn script(root: &Path, question: &FileQuestion) -> Option<(OwnedFd, Found)> {
     let pid = question.process.pid;
     let path = bytes_of_text(&question.path);
     let own_root = running(root, question).and_then(|_| root_of_process(root, pid));
@@ -105,16 +108,17 @@ fn script(root: &Path, question: &FileQuestion) -> Option<Found> {
     let device =
         mount_of(root, &file, pid).map_or_else(|| kernel_device(&stat), |mount| mount.device);
     let is_hosts = !is_own || is_host_file(root, &path, device, stat.st_ino).unwrap_or(false);
-    Some(Found {
+    let found = Found {
         status: status_of(&stat),
-        file,
         pid,
         device,
         inode: stat.st_ino,
         named_path: Some(path),
         writable_by_all,
         is_hosts,
-    })
+        capabilities: capabilities_of(&file),
+    };
+    Some((file, found))
 }
 
 fn root_of_process(root: &Path, pid: u32) -> Option<OwnedFd> {
@@ -174,14 +178,15 @@ fn mount_number(file: &OwnedFd) -> Option<u64> {
 
 pub(super) fn status_of(stat: &Stat) -> Status {
     const PERMISSIONS: u32 = 0o7777;
-    let nanoseconds = i64::try_from(stat.st_ctime_nsec).unwrap_or_default();
+    let at = |seconds: i64, nanoseconds: u64| {
+        let nanoseconds = i64::try_from(nanoseconds).unwrap_or_default();
+        let seconds = seconds.saturating_mul(1_000_000_000);
+        Timestamp::from_unix_ns(seconds.saturating_add(nanoseconds))
+    };
     Status {
         size: u64::try_from(stat.st_size).unwrap_or_default(),
-        changed: Timestamp::from_unix_ns(
-            stat.st_ctime
-                .saturating_mul(1_000_000_000)
-                .saturating_add(nanoseconds),
-        ),
+        changed: at(stat.st_ctime, stat.st_ctime_nsec),
+        written: at(stat.st_mtime, stat.st_mtime_nsec),
         mode: stat.st_mode & PERMISSIONS,
         uid: stat.st_uid,
         gid: stat.st_gid,

@@ -18,9 +18,9 @@ use std::{
     },
 };
 
-use digest::{Digests, Pace};
+use digest::{Digests, Pace, Reading};
 use found::{Found, find};
-use place::{Homes, capabilities_of, place_of};
+use place::{Homes, place_of};
 
 use super::packages::{Checksums, Owner, Packages};
 use crate::model::{
@@ -30,6 +30,9 @@ use crate::model::{
 
 /// More than the files that run on a host; a full table starts over.
 const MOST_KNOWN: usize = 1 << 14;
+
+/// Files that are open at a time, waiting to be read.
+const MOST_OPEN: usize = 256;
 
 /// How much is read, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,17 @@ type Version = (u64, u64, u64, i64);
 /// Whose a version of a file at a path is.
 type Owned = (Ownership, Option<crate::model::Package>);
 
+/// A question with its answer.
+pub type Answered = (FileQuestion, Arc<FileFacts>);
+
+/// A version of a file that is being read, and who asks for it.
+#[derive(Debug)]
+struct Pending {
+    version: Version,
+    reading: Reading,
+    questions: Vec<(FileQuestion, Found)>,
+}
+
 /// Examines files, each version of one only once.
 #[derive(Debug)]
 pub struct Examiner {
@@ -105,6 +119,7 @@ pub struct Examiner {
     homes: Homes,
     pace: Pace,
     digests: HashMap<Version, Digests>,
+    pending: Vec<Pending>,
     owners: HashMap<(Vec<u8>, Version), Owned>,
     shared: HashSet<Arc<FileFacts>>,
 }
@@ -121,17 +136,104 @@ impl Examiner {
             homes: Homes::of_host(root),
             pace: Pace::new(limits.bytes_per_second),
             digests: HashMap::new(),
+            pending: Vec::new(),
             owners: HashMap::new(),
             shared: HashSet::new(),
         }
     }
 
-    /// What is known of a file now. Once `stop` is told, what would have to be read stays unread.
+    /// What is known of a file, waited for. Once `stop` is told, what would have to be read stays unread.
     pub fn examine(&mut self, question: &FileQuestion, stop: &Stop) -> Arc<FileFacts> {
-        let facts = match find(&self.root, question) {
-            Some(found) => self.facts_of(question, &found, stop),
-            None => self.facts_of_nothing(question),
+        let mut answers = self.take(question.clone(), stop);
+        loop {
+            if let Some(at) = answers.iter().position(|(of, _)| of == question) {
+                return answers.swap_remove(at).1;
+            }
+            answers = self.go_on(stop);
+        }
+    }
+
+    /// Takes a question, and opens the file before it may be gone. The answer comes at once where
+    /// nothing has to be read, else by [`Examiner::go_on`].
+    pub fn take(&mut self, question: FileQuestion, stop: &Stop) -> Vec<Answered> {
+        let Some((file, found)) = find(&self.root, &question) else {
+            let facts = self.facts_of_nothing(&question);
+            return vec![(question, self.share(facts))];
         };
+        let version = found.version();
+        if let Some(known) = self.digests.get(&version) {
+            let known = Ok(known.clone());
+            return vec![self.answer(question, &found, known)];
+        }
+        let same = self.pending.iter_mut().find(|one| one.version == version);
+        if let Some(same) = same {
+            same.questions.push((question, found));
+            return Vec::new();
+        }
+        let reading = match stop.is_told() {
+            true => Err(NoDigest::Stopped),
+            false => Reading::begin(&self.root, &file, &found, self.limits.largest_file),
+        };
+        match reading {
+            Ok(reading) => {
+                self.pending.push(Pending {
+                    version,
+                    reading,
+                    questions: vec![(question, found)],
+                });
+                Vec::new()
+            }
+            Err(why) => vec![self.answer(question, &found, Err(why))],
+        }
+    }
+
+    /// Reads a piece of the file of which least is left, so that a large one keeps nobody waiting.
+    pub fn go_on(&mut self, stop: &Stop) -> Vec<Answered> {
+        let next = (0..self.pending.len()).min_by_key(|at| self.pending[*at].reading.left());
+        let Some(next) = next else {
+            return Vec::new();
+        };
+        let read = match stop.is_told() {
+            true => Some(Err(NoDigest::Stopped)),
+            false => self.pending[next].reading.step(&mut self.pace),
+        };
+        let Some(read) = read else {
+            return Vec::new();
+        };
+        let done = self.pending.swap_remove(next);
+        if let Ok(digests) = &read {
+            make_room(self.digests.len(), || self.digests.clear());
+            self.digests.insert(done.version, digests.clone());
+        }
+        let questions = done.questions.into_iter();
+        questions
+            .map(|(question, found)| self.answer(question, &found, read.clone()))
+            .collect()
+    }
+
+    /// Whether there is a file to go on with.
+    pub fn is_reading(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether more questions have to wait where they are.
+    pub fn is_full(&self) -> bool {
+        let waiting: usize = self.pending.iter().map(|one| one.questions.len()).sum();
+        self.pending.len() >= MOST_OPEN || waiting >= self.limits.waiting
+    }
+
+    fn answer(
+        &mut self,
+        question: FileQuestion,
+        found: &Found,
+        read: Result<Digests, NoDigest>,
+    ) -> Answered {
+        let facts = self.facts_of(&question, found, read);
+        let facts = self.share(facts);
+        (question, facts)
+    }
+
+    fn share(&mut self, facts: FileFacts) -> Arc<FileFacts> {
         if let Some(known) = self.shared.get(&facts) {
             return Arc::clone(known);
         }
@@ -164,16 +266,14 @@ impl Examiner {
         }
     }
 
-    fn facts_of(&mut self, question: &FileQuestion, found: &Found, stop: &Stop) -> FileFacts {
+    fn facts_of(
+        &mut self,
+        question: &FileQuestion,
+        found: &Found,
+        digest: Result<Digests, NoDigest>,
+    ) -> FileFacts {
         let status = found.status;
-        let version = (
-            found.device,
-            found.inode,
-            status.size,
-            status.changed.unix_ns(),
-        );
-        let digest = self.digest_of(found, version, stop);
-        let (ownership, package) = self.owner_of(found, version, digest.as_ref().ok());
+        let (ownership, package) = self.owner_of(found, digest.as_ref().ok());
         let named = found.named_path.as_deref();
         let path = bytes_of_text(&question.path);
         FileFacts {
@@ -189,7 +289,7 @@ impl Examiner {
             mode: Some(status.mode),
             owner_uid: Some(status.uid),
             owner_gid: Some(status.gid),
-            capabilities: capabilities_of(&found.file),
+            capabilities: found.capabilities.clone(),
             place: named.and_then(|named| place_of(named, found.is_hosts, &mut self.homes)),
             writable_by_all: found.writable_by_all.as_deref().map(text_of_bytes),
             ownership,
@@ -197,22 +297,7 @@ impl Examiner {
         }
     }
 
-    fn digest_of(
-        &mut self,
-        found: &Found,
-        version: Version,
-        stop: &Stop,
-    ) -> Result<Digests, NoDigest> {
-        if let Some(known) = self.digests.get(&version) {
-            return Ok(known.clone());
-        }
-        let digests = digest::read(&self.root, found, &self.limits, &mut self.pace, stop)?;
-        make_room(self.digests.len(), || self.digests.clear());
-        self.digests.insert(version, digests.clone());
-        Ok(digests)
-    }
-
-    fn owner_of(&mut self, found: &Found, version: Version, digests: Option<&Digests>) -> Owned {
+    fn owner_of(&mut self, found: &Found, digests: Option<&Digests>) -> Owned {
         let Some(path) = &found.named_path else {
             return (Ownership::NoName, None);
         };
@@ -224,7 +309,7 @@ impl Examiner {
             self.owners.clear();
             self.packages_version = now;
         }
-        let key = (path.clone(), version);
+        let key = (path.clone(), found.version());
         if let Some(known) = self.owners.get(&key) {
             return known.clone();
         }
@@ -263,7 +348,21 @@ fn make_room(length: usize, clear: impl FnOnce()) {
 struct Status {
     size: u64,
     changed: Timestamp,
+    /// When its content changed last, as far as its owner says.
+    written: Timestamp,
     mode: u32,
     uid: u32,
     gid: u32,
+}
+
+impl Found {
+    fn version(&self) -> Version {
+        let status = self.status;
+        (
+            self.device,
+            self.inode,
+            status.size,
+            status.changed.unix_ns(),
+        )
+    }
 }

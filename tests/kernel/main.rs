@@ -42,6 +42,7 @@ mod short;
 mod stored;
 mod support;
 mod told;
+mod wire;
 mod workshop;
 
 use std::{

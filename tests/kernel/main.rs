@@ -41,6 +41,7 @@ mod session;
 mod short;
 mod stored;
 mod support;
+mod tls;
 mod told;
 mod wire;
 mod workshop;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         scripts::trials(),
         multipath::trials(),
         names::trials(),
+        tls::trials(),
         modules::trials(),
         lifecycle::trials(),
         changes::trials(),

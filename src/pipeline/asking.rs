@@ -7,7 +7,7 @@ use crate::model::{BootClock, Connect, FileFacts, FileRole, ProcessKey};
 
 impl Pipeline {
     /// The connects whose outcome is not known: asking the kernel for each, and telling the answer
-    /// as a [`KernelEvent::ConnectionEnd`], gives the next flush less to call pending. With them some
+    /// as a [`crate::model::KernelEvent::ConnectionEnd`], gives the next flush less to call pending. With them some
     /// connections of which nothing was heard on this UTC day: the answer counts them on it.
     pub fn open_connects(&mut self, clock: BootClock) -> Vec<Connect> {
         self.connections.take_questions(clock.now())

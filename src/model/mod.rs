@@ -19,7 +19,7 @@ mod time;
 pub use application::{Application, Context};
 pub use batch::{Batch, FlowRecord, Ticket};
 pub use check::{CheckedKind, SeenAs, SelfCheck, Verdict};
-pub use contact::{Contact, SamplingUnit, Tally};
+pub use contact::{Contact, SamplingUnit, SeenOpening, SharedNames, Tally};
 pub use coverage::{
     BackendFailure, BlindSpot, ImportSource, Loss, LossCause, SINCE_BOOT, WatchKind, WatchPeriod,
 };
@@ -28,7 +28,7 @@ pub use event::{
     Carried, CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
     KernelEvent, OpenConnection, Payload, PayloadKind, ProcessImage, Sender,
 };
-pub use flow::{Flow, Outcome};
+pub use flow::{Flow, OpeningKind, Outcome};
 pub use identity::{ContainerFacts, IdentityRecord, PodFacts, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};

@@ -14,6 +14,8 @@ mod facts;
 pub mod gaps;
 mod humane;
 mod lateness;
+pub mod marks;
+mod marks_text;
 mod sanitize;
 pub mod self_check;
 pub mod status;

@@ -3,6 +3,7 @@
 mod cli_explain;
 mod cli_help;
 mod cli_import;
+mod cli_marks;
 mod cli_report;
 mod cli_status;
 mod clock;
@@ -25,6 +26,7 @@ mod names_quic;
 mod open_contacts;
 mod replay;
 mod replay_datagrams;
+mod replay_hidden;
 mod replay_identity;
 mod replay_names;
 mod replay_open;

@@ -13,6 +13,7 @@ mod flow;
 mod identity;
 mod process;
 mod record;
+mod resolver;
 mod text;
 mod time;
 
@@ -32,6 +33,9 @@ pub use flow::{Flow, OpeningKind, Outcome};
 pub use identity::{ContainerFacts, IdentityRecord, PodFacts, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use record::{NameAddress, Record, RecordedFlow, Rollup, RollupPeriod};
+pub use resolver::{
+    DatedResolver, HostsLine, RESOLVERS, ResolvedConfiguration, ResolverConfiguration,
+};
 pub use text::{bytes_of_text, text_of_bytes};
 pub use time::{
     BootClock, DurationError, TimeError, Timestamp, Window, parse_duration, parse_when,

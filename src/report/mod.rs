@@ -16,6 +16,7 @@ mod humane;
 mod lateness;
 pub mod marks;
 mod marks_text;
+mod resolver;
 mod sanitize;
 pub mod self_check;
 pub mod status;

@@ -31,6 +31,7 @@ mod replay_identity;
 mod replay_names;
 mod replay_open;
 mod replay_quic;
+mod resolver;
 mod self_checks;
 mod service;
 mod store_contacts;

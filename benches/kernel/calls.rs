@@ -31,6 +31,7 @@ const RECEIVER: SocketAddrV4 = SocketAddrV4::new(HERE, 20_002);
 pub(crate) const LAP: u32 = 128;
 
 const PAYLOAD: [u8; 64] = [b'x'; 64];
+const LARGE_PAYLOAD: [u8; 16 * 1024] = [b'x'; 16 * 1024];
 
 /// What has not arrived by then never will.
 const LOST: Duration = Duration::from_secs(10);
@@ -64,7 +65,7 @@ pub(crate) struct Call {
 }
 
 /// All of them; the table refers to those of [`SENDTO`] and [`EXCHANGE`].
-pub(crate) const CALLS: [Call; 7] = [
+pub(crate) const CALLS: [Call; 8] = [
     Call {
         name: "TCP connect(), answered",
         laps: 8,
@@ -98,7 +99,12 @@ pub(crate) const CALLS: [Call; 7] = [
     Call {
         name: "TCP write() and read(), 64 bytes",
         laps: 32,
-        lap: write_and_read,
+        lap: |_, far| write_and_read(far, &PAYLOAD),
+    },
+    Call {
+        name: "TCP write() and read(), 16 KiB",
+        laps: 8,
+        lap: |_, far| write_and_read(far, &LARGE_PAYLOAD),
     },
 ];
 
@@ -212,16 +218,19 @@ fn send_and_receive(_: &Isolation, far: &Far) -> anyhow::Result<u64> {
     timed(|| (0..LAP).try_for_each(|_| exchange()))
 }
 
-fn write_and_read(_: &Isolation, far: &Far) -> anyhow::Result<u64> {
+fn write_and_read(far: &Far, payload: &[u8]) -> anyhow::Result<u64> {
     let client = open(SocketType::STREAM)?;
     sockopt::set_tcp_nodelay(&client, true)?;
     connect(&client, &LISTENER)?;
     let server = accept(&far.listener)?;
+    let mut buffer = vec![0; payload.len()];
     // Unless the other end reads, writes are gathered and few of them make a segment.
-    let exchange = || {
-        let mut buffer = [0; 64];
-        write(&client, &PAYLOAD)?;
-        read(server.as_fd(), &mut buffer).map(drop)
+    let mut exchange = || {
+        let mut missing = write(&client, payload)?;
+        while missing > 0 {
+            missing -= read(server.as_fd(), &mut buffer)?.min(missing);
+        }
+        Ok(())
     };
     // The first segments are acknowledged one by one, later ones are not.
     (0..32).try_for_each(|_| exchange())?;

@@ -42,7 +42,9 @@ mod session;
 mod short;
 mod stored;
 mod support;
+mod tls;
 mod told;
+mod wire;
 mod workshop;
 
 use std::{
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         scripts::trials(),
         multipath::trials(),
         names::trials(),
+        tls::trials(),
         modules::trials(),
         lifecycle::trials(),
         changes::trials(),

@@ -4,23 +4,24 @@
 //! registries that they are configured with.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
+    collections::BTreeSet,
+    fs,
     net::IpAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use libtest_mimic::{Completion, Failed, Trial};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::{
     dump::{Dump, Flow, listed},
     observer::Observer,
     requirements::not_tried,
     session::backend_asked_for,
+    wire::{Capture, End, Peers},
 };
 
 /// What must be required for this to be required.
@@ -28,19 +29,118 @@ pub(crate) const FEATURE: &str = "real_traffic";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::ignorable_test(
-        "package clients are recorded as a capture saw them",
+        "package clients are recorded as a capture saw them, under the names that they asked for",
         package_clients_are_recorded,
     )]
 }
 
-/// Payload of one peer, both ways.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Payload {
-    out: u64,
-    back: u64,
+/// A program that fetches something from a registry. Not every machine has each; where one fails, its
+/// attempts are compared all the same.
+struct Client {
+    /// Its command, and the folder that it is started in, by which its flows are known.
+    name: &'static str,
+    arguments: &'static [&'static str],
+    is_whole: bool,
+    folder: PathBuf,
 }
 
-type Peers = BTreeMap<(IpAddr, u16), Payload>;
+impl Client {
+    fn new(place: &Path, name: &'static str, arguments: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            arguments,
+            is_whole: false,
+            folder: place.join(name),
+        }
+    }
+
+    /// Everything that it keeps goes into its folder, so that there is something to fetch and the host stays
+    /// as it is.
+    fn run(&mut self) -> Result<(), Failed> {
+        for folder in ["lists/partial", "src", "home"] {
+            fs::create_dir_all(self.folder.join(folder))
+                .map_err(|cause| format!("make a folder: {cause}"))?;
+        }
+        let files = [("src/main.rs", "fn main() {}\n"), ("Cargo.toml", MANIFEST)];
+        for (file, text) in files {
+            fs::write(self.folder.join(file), text)
+                .map_err(|cause| format!("write a file: {cause}"))?;
+        }
+        let mut command = Command::new(self.name);
+        command
+            .args(self.arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some(configuration) = cargo_configuration() {
+            fs::copy(configuration, self.folder.join("home/config.toml")).ok();
+        }
+        if self.name == "cargo" {
+            command.env("CARGO_HOME", self.folder.join("home"));
+        }
+        if self.name == "apt-get" {
+            let lists = self.folder.join("lists");
+            let option = format!("Dir::State::Lists={}", lists.display());
+            command.args(["-o", &option, "update"]);
+        }
+        self.is_whole = command.status().is_ok_and(|status| status.success());
+        Ok(())
+    }
+
+    /// Whether it or something that it started made a connection.
+    fn made(&self, dump: &Dump, flow: &Flow) -> bool {
+        let process = flow.process_id.and_then(|id| dump.processes.get(&id));
+        let folder = process.and_then(|process| process.working_directory.as_deref());
+        flow.proto == "tcp" && folder.is_some_and(|folder| Path::new(folder) == self.folder)
+    }
+}
+
+/// A package without dependencies, so that one index entry and one archive are fetched.
+const MANIFEST: &str = "\
+[package]
+name = \"probe\"
+version = \"0.1.0\"
+edition = \"2021\"
+
+[dependencies]
+itoa = \"1\"
+";
+
+/// Where the registry is told that this machine uses.
+fn cargo_configuration() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
+    let file = home.join("config.toml");
+    file.exists().then_some(file)
+}
+
+fn clients(place: &Path) -> Vec<Client> {
+    let pip = &[
+        "-q",
+        "--no-cache-dir",
+        "download",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "six",
+        "-d",
+        "home",
+    ];
+    vec![
+        Client::new(
+            place,
+            "apt-get",
+            &["-q", "-o", "APT::Update::Error-Mode=any"],
+        ),
+        Client::new(place, "cargo", &["fetch"]),
+        Client::new(place, "pip", pip),
+        Client::new(
+            place,
+            "npm",
+            &["view", "left-pad", "version", "--cache", "home"],
+        ),
+    ]
+}
 
 fn package_clients_are_recorded() -> Result<Completion, Failed> {
     for tool in ["apt-get", "tcpdump"] {
@@ -52,15 +152,20 @@ fn package_clients_are_recorded() -> Result<Completion, Failed> {
     let database = place.path().join("flows.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
     let capture = Capture::start(&place.path().join("packets"))?;
-    let is_updated = update_package_lists(place.path())?;
-    let is_fetched = fetch_with_pip(place.path());
-    await_bytes(&database)?;
+    let mut clients = clients(place.path());
+    for client in &mut clients {
+        client.run()?;
+    }
+    await_bytes(&database, &clients)?;
     let peers = capture.stop()?;
     let ended = observer.stop_with(Signal::INT)?;
     if !ended.status.success() {
         return Err(format!("the observer failed: {}", ended.said).into());
     }
-    if !is_updated {
+    if !clients
+        .iter()
+        .any(|client| client.name == "apt-get" && client.is_whole)
+    {
         return not_tried(
             "real traffic",
             FEATURE,
@@ -68,59 +173,28 @@ fn package_clients_are_recorded() -> Result<Completion, Failed> {
         );
     }
     let dump = Dump::read(&database)?;
-    compare_apt(&dump, &peers)?;
-    compare_pip(&dump, &peers, is_fetched)?;
+    for client in &clients {
+        compare(&dump, client, &peers)?;
+    }
+    check_users_and_scripts(&dump, &clients)?;
+    check_names(&dump, &clients)?;
     Ok(Completion::Completed)
 }
 
-/// Into lists of its own, so that there is something to fetch and the host stays as it is.
-fn update_package_lists(place: &Path) -> Result<bool, Failed> {
-    let lists = place.join("lists");
-    fs::create_dir_all(lists.join("partial")).map_err(|cause| format!("make a folder: {cause}"))?;
-    let status = Command::new("apt-get")
-        .args(["-q", "update", "-o"])
-        .arg(format!("Dir::State::Lists={}", lists.display()))
-        .args(["-o", "APT::Update::Error-Mode=any"])
-        .stdout(Stdio::null())
-        .status()
-        .map_err(|cause| format!("start apt-get: {cause}"))?;
-    Ok(status.success())
-}
-
-/// Not every machine has it; where it fails, its attempts are compared all the same.
-fn fetch_with_pip(place: &Path) -> bool {
-    let outcome = Command::new("pip")
-        .args([
-            "-q",
-            "--no-cache-dir",
-            "download",
-            "--no-deps",
-            "--disable-pip-version-check",
-        ])
-        .args(["six", "-d"])
-        .arg(place)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    outcome.is_ok_and(|status| status.success())
-}
-
 /// Bytes are known when a connection is over, which takes the other side a moment.
-fn await_bytes(database: &Path) -> Result<(), Failed> {
+fn await_bytes(database: &Path, clients: &[Client]) -> Result<(), Failed> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let dump = Dump::read(database)?;
-        let mut peers: BTreeMap<_, u64> = BTreeMap::new();
-        for flow in dump
-            .flows
-            .iter()
-            .filter(|flow| is_apt(flow) || is_python(flow))
-        {
-            *peers
-                .entry((flow.pid, flow.dst_ip, flow.dst_port))
-                .or_default() += flow.bytes_in.unwrap_or(0);
-        }
-        let is_told = !peers.is_empty() && peers.values().all(|bytes| *bytes > 0);
+        let is_told = clients.iter().all(|client| {
+            let made = || dump.flows.iter().filter(|flow| client.made(&dump, flow));
+            let told: BTreeSet<_> = made()
+                .filter(|flow| flow.bytes_in > Some(0))
+                .map(connection)
+                .collect();
+            (!client.is_whole || made().count() > 0)
+                && made().all(|flow| told.contains(&connection(flow)))
+        });
         if is_told || Instant::now() > deadline {
             return Ok(());
         }
@@ -128,71 +202,100 @@ fn await_bytes(database: &Path) -> Result<(), Failed> {
     }
 }
 
-fn is_apt(flow: &Flow) -> bool {
-    flow.proto == "tcp"
-        && flow
-            .exe
-            .as_deref()
-            .is_some_and(|exe| exe.starts_with("/usr/lib/apt/methods/"))
+fn connection(flow: &Flow) -> (Option<u32>, Option<IpAddr>, Option<u16>, Option<String>) {
+    (flow.pid, flow.dst_ip, flow.dst_port, flow.dst_name.clone())
 }
 
-fn is_python(flow: &Flow) -> bool {
-    flow.proto == "tcp"
-        && flow
-            .exe
-            .as_deref()
-            .is_some_and(|exe| exe.contains("/python"))
-}
-
-fn compare_apt(dump: &Dump, peers: &Peers) -> Result<(), Failed> {
-    let flows: Vec<Flow> = dump
-        .flows
-        .iter()
-        .filter(|flow| is_apt(flow))
-        .cloned()
-        .collect();
-    if flows.is_empty() {
-        return Err(format!("apt's methods were not recorded; peers: {peers:?}").into());
+/// What was recorded of a peer is what went over the wire, but for what was sent twice there. Where others
+/// of this host talk to the same peer, the capture has theirs as well.
+fn compare(dump: &Dump, client: &Client, peers: &Peers) -> Result<(), Failed> {
+    let is_meant = |flow: &Flow| client.made(dump, flow);
+    if client.is_whole && !dump.flows.iter().any(is_meant) {
+        return Err(format!("{} fetched something and was not recorded", client.name).into());
     }
-    let uid = uid_of("_apt").ok_or("there is no user `_apt`")?;
-    if flows.iter().any(|flow| flow.uid != Some(uid)) {
-        return Err(format!("not all flows are those of `_apt`:\n{}", listed(&flows)).into());
+    let mut reached = BTreeSet::new();
+    for flow in dump.flows.iter().filter(|flow| is_meant(flow)) {
+        reached.insert(peer_of(flow)?);
     }
-    compare(&flows, peers)
-}
-
-fn compare_pip(dump: &Dump, peers: &Peers, is_fetched: bool) -> Result<(), Failed> {
-    let flows: Vec<Flow> = dump
-        .flows
-        .iter()
-        .filter(|flow| is_python(flow))
-        .cloned()
-        .collect();
-    if is_fetched && flows.is_empty() {
-        return Err("pip fetched something and was not recorded".into());
-    }
-    compare(&flows, peers)
-}
-
-/// What was recorded of a peer is what went over the wire, but for what was sent twice there.
-fn compare(flows: &[Flow], peers: &Peers) -> Result<(), Failed> {
-    let mut recorded = Peers::new();
-    for flow in flows.iter().filter(|flow| flow.state == "established") {
-        let (Some(address), Some(port)) = (flow.dst_ip, flow.dst_port) else {
-            return Err(format!("a flow without a destination: {flow}").into());
-        };
-        let payload = recorded.entry((address, port)).or_default();
-        payload.out += flow.bytes_out.unwrap_or(0);
-        payload.back += flow.bytes_in.unwrap_or(0);
-    }
-    for (peer, payload) in recorded {
+    for peer in reached {
+        let at_peer = |flow: &&Flow| peer_of(flow).is_ok_and(|other| other == peer);
+        let flows: Vec<Flow> = dump.flows.iter().filter(at_peer).cloned().collect();
         let seen = peers.get(&peer).copied().unwrap_or_default();
+        let sum = |bytes: fn(&Flow) -> Option<u64>| flows.iter().filter_map(bytes).sum::<u64>();
+        let (out, back) = (sum(|flow| flow.bytes_out), sum(|flow| flow.bytes_in));
+        // An attempt that failed has carried nothing, and that is compared as well.
+        let is_silent = flows.iter().all(|flow| flow.state != "established");
         let is_near = |recorded: u64, seen: u64| {
-            recorded > 0 && recorded <= seen && seen - recorded <= seen / 100
+            (recorded > 0 || is_silent) && recorded <= seen && seen - recorded <= seen / 100
         };
-        if !is_near(payload.out, seen.out) || !is_near(payload.back, seen.back) {
-            return Err(format!("of {peer:?} {payload:?} was recorded, {seen:?} seen").into());
+        if !is_near(out, seen.out) || !is_near(back, seen.back) {
+            return Err(format!(
+                "of {peer:?} {out} and {back} bytes were recorded, {seen:?} seen; all flows:\n{}\n\
+                 losses: {:?}",
+                listed(&flows),
+                dump.losses
+            )
+            .into());
         }
+    }
+    Ok(())
+}
+
+fn peer_of(flow: &Flow) -> Result<End, Failed> {
+    flow.dst_ip
+        .zip(flow.dst_port)
+        .ok_or_else(|| format!("a flow without a destination: {flow}").into())
+}
+
+/// apt gives its privileges up to fetch; what an interpreter runs is known by its script.
+fn check_users_and_scripts(dump: &Dump, clients: &[Client]) -> Result<(), Failed> {
+    let apt = uid_of("_apt").ok_or("there is no user `_apt`")?;
+    for client in clients {
+        for flow in dump.flows.iter().filter(|flow| client.made(dump, flow)) {
+            let ends = |text: &Option<String>, word: &str| {
+                text.as_deref().is_some_and(|text| text.ends_with(word))
+            };
+            let is_known = match client.name {
+                "apt-get" => {
+                    flow.uid == Some(apt)
+                        && flow
+                            .exe
+                            .as_deref()
+                            .is_some_and(|exe| exe.starts_with("/usr/lib/apt/methods/"))
+                }
+                "cargo" => ends(&flow.exe, "/cargo"),
+                name => ends(&flow.script, name),
+            };
+            if !is_known {
+                return Err(format!("{} is not known as itself: {flow}", client.name).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At least 95 of 100 attempts have the name that was asked for, and where they do not all, which.
+fn check_names(dump: &Dump, clients: &[Client]) -> Result<(), Failed> {
+    let made: Vec<Flow> = dump
+        .flows
+        .iter()
+        .filter(|flow| clients.iter().any(|client| client.made(dump, flow)))
+        .cloned()
+        .collect();
+    let attempts =
+        |flows: &mut dyn Iterator<Item = &Flow>| -> u64 { flows.map(|flow| flow.attempts).sum() };
+    let is_named = |flow: &&Flow| {
+        let is_proven = matches!(
+            flow.name_source.as_deref(),
+            Some("server_name" | "dns_answer")
+        );
+        let is_name = |name: &str| name.parse::<IpAddr>().is_err() && name.contains('.');
+        is_proven && flow.dst_name.as_deref().is_some_and(is_name)
+    };
+    let all = attempts(&mut made.iter());
+    let named = attempts(&mut made.iter().filter(is_named));
+    if named * 100 < all * 95 {
+        return Err(format!("{named} of {all} have a name:\n{}", listed(&made)).into());
     }
     Ok(())
 }
@@ -203,91 +306,4 @@ fn uid_of(name: &str) -> Option<u32> {
         .lines()
         .find(|line| line.starts_with(&format!("{name}:")))?;
     line.split(':').nth(2)?.parse().ok()
-}
-
-/// A packet capture that is under way; ended when dropped.
-struct Capture {
-    child: Child,
-    file: std::path::PathBuf,
-}
-
-impl Capture {
-    fn start(file: &Path) -> Result<Self, Failed> {
-        let output = File::create(file).map_err(|cause| format!("make a file: {cause}"))?;
-        let noise = file.with_extension("log");
-        let errors = File::create(&noise).map_err(|cause| format!("make a file: {cause}"))?;
-        let child = Command::new("tcpdump")
-            .args([
-                "-i", "any", "-n", "-q", "-U", "-l", "-B", "65536", "-Z", "root", "tcp",
-            ])
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .map_err(|cause| format!("start tcpdump: {cause}"))?;
-        let capture = Self {
-            child,
-            file: file.to_owned(),
-        };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !fs::read_to_string(&noise)
-            .unwrap_or_default()
-            .contains("listening on")
-        {
-            if Instant::now() > deadline {
-                return Err("tcpdump does not begin".into());
-            }
-            thread::yield_now();
-        }
-        Ok(capture)
-    }
-
-    fn stop(mut self) -> Result<Peers, Failed> {
-        kill_process(Pid::from_child(&self.child), Signal::INT)
-            .map_err(|errno| format!("signal tcpdump: {errno}"))?;
-        self.child
-            .wait()
-            .map_err(|cause| format!("wait for tcpdump: {cause}"))?;
-        let text = fs::read_to_string(&self.file).map_err(|cause| format!("read it: {cause}"))?;
-        let mut peers = Peers::new();
-        for (source, target, length, is_out) in text.lines().filter_map(packet) {
-            let payload = peers
-                .entry(if is_out { target } else { source })
-                .or_default();
-            if is_out {
-                payload.out += length;
-            } else {
-                payload.back += length;
-            }
-        }
-        Ok(peers)
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            self.child.kill().ok();
-            self.child.wait().ok();
-        }
-    }
-}
-
-type End = (IpAddr, u16);
-
-/// `12:00:00.1 eth0  Out IP 192.0.2.1.40000 > 198.51.100.7.80: tcp 120`.
-fn packet(line: &str) -> Option<(End, End, u64, bool)> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let arrow = words.iter().position(|word| *word == ">")?;
-    let end = |word: &str| -> Option<End> {
-        let (address, port) = word.trim_end_matches(':').rsplit_once('.')?;
-        Some((address.parse().ok()?, port.parse().ok()?))
-    };
-    let is_out = words.get(2) == Some(&"Out");
-    let length = words.last()?.parse().ok()?;
-    Some((
-        end(words.get(arrow.checked_sub(1)?)?)?,
-        end(words.get(arrow + 1)?)?,
-        length,
-        is_out,
-    ))
 }

@@ -63,8 +63,8 @@ pub(super) struct Naming {
     last_flow: u64,
     /// What the first packets of QUIC call a destination.
     called_by_quic: HashMap<Datagrams, Said, RandomState>,
-    /// What applications, by their numbers, called an address last.
-    called: HashMap<(u32, IpAddr), NameNumber, RandomState>,
+    /// What applications, by their numbers, called an address; nothing if that was more than one name.
+    called: HashMap<(u32, IpAddr), Option<NameNumber>, RandomState>,
     lost: u64,
 }
 
@@ -186,7 +186,16 @@ impl Naming {
             self.called.clear();
         }
         let application = makers.maker_of(sender, remote.protocol).application;
-        self.called.insert((application, address), name);
+        let contact = (application, address);
+        let earlier = self.called.get(&contact).copied();
+        let is_same = earlier.is_none_or(|earlier| {
+            earlier.is_some_and(|earlier| self.text(earlier) == self.text(name))
+        });
+        self.called.insert(contact, is_same.then_some(name));
+    }
+
+    fn text(&self, number: NameNumber) -> Option<&str> {
+        self.name(number).map(|name| name.text.as_str())
     }
 
     fn inferred(
@@ -199,8 +208,8 @@ impl Naming {
             return None;
         }
         let application = makers.maker_of(sender, remote.protocol).application;
-        let earlier = *self.called.get(&(application, remote.address?))?;
-        let text = self.name(earlier)?.text.clone();
+        let earlier = (*self.called.get(&(application, remote.address?))?)?;
+        let text = self.text(earlier)?.to_owned();
         self.number(Name {
             text,
             source: NameSource::Inferred,

@@ -76,7 +76,7 @@ pub struct DatedResolver {
 pub const RESOLVERS: &str = "resolvers";
 
 /// Sources of hosts that ask by packets of the process itself, or ask nobody.
-const SEEN_SOURCES: [&str; 4] = ["files", "dns", "myhostname", "db"];
+const SEEN_SOURCES: [&str; 5] = ["files", "dns", "myhostname", "mymachines", "db"];
 
 impl ResolverConfiguration {
     /// The sources whose answers do not reach whoever asks as packets: names of such answers are known

@@ -94,3 +94,39 @@ impl Resolvers {
         (json!(self.kept), self.forgotten)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::Resolvers;
+    use crate::model::Timestamp;
+
+    const HOUR: i64 = 3_600_000_000_000;
+
+    #[test]
+    fn what_was_read_before_is_kept_as_long_as_there_is_room_and_counted_after_that() {
+        let directory = tempfile::tempdir().unwrap();
+        // Lives as long as the process, as the root of a host does.
+        let root: &'static Path = Box::leak(directory.path().into());
+        fs::create_dir(root.join("etc")).unwrap();
+        let at = |hour: i64| Timestamp::from_unix_ns(hour * HOUR);
+        let mut resolvers = Resolvers::of(root, at(0));
+        assert!(!resolvers.look(at(0)), "the watch period begins with it");
+        for hour in 1..=10 {
+            let text = format!("nameserver 192.0.2.{hour}\n");
+            fs::write(root.join("etc/resolv.conf"), text).unwrap();
+            resolvers.read(at(hour));
+            assert!(resolvers.look(at(hour)));
+            resolvers.told();
+            // The same again is no news.
+            resolvers.read(at(hour));
+            assert!(!resolvers.look(at(hour)));
+        }
+        let (kept, forgotten) = resolvers.settings();
+        assert_eq!(forgotten, 3);
+        assert_eq!(kept.as_array().map(Vec::len), Some(8));
+        assert_eq!(kept[7]["nameservers"][0], "192.0.2.10");
+        assert_eq!(kept[7]["at"], "1970-01-01T10:00:00Z");
+    }
+}

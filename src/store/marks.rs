@@ -19,7 +19,7 @@ use crate::model::{SeenOpening, SharedNames};
 
 /// By first and last time: what lies between is not known to have been within the window.
 const NAMED_ADDRESSES: &str = "
-SELECT DISTINCT a.host_id, a.address, a.name_id
+SELECT a.host_id, a.address, a.name_id
 FROM name_address AS a
 JOIN host AS h ON h.id = a.host_id
 WHERE a.last_ns >= ?1
@@ -85,7 +85,12 @@ impl Reader {
                 .or_default()
                 .push(row.get(2)?);
         }
-        names.retain(|_, names| names.len() > 1);
+        names.retain(|_, names| {
+            // Several stores may have seen one.
+            names.sort_unstable();
+            names.dedup();
+            names.len() > 1
+        });
         Ok(names)
     }
 

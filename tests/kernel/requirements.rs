@@ -32,6 +32,7 @@ pub(crate) fn unknown_requirements() -> Vec<String> {
             "late_modules",
             "real_traffic",
             "dnsmasq",
+            "curl",
             "musl",
             "bash",
         ])

@@ -44,7 +44,6 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
-	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
@@ -53,14 +52,6 @@ enum bpf_map_type {
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
-};
-
-enum {
-	BPF_F_NO_PREALLOC = 1,
-};
-
-enum {
-	BPF_SK_STORAGE_GET_F_CREATE = 1,
 };
 
 enum {
@@ -189,6 +180,8 @@ struct __sk_buff {
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP 262
 
+#define IPV4_HEADER 20
+#define IPV6_HEADER 40
 #define UDP_HEADER 8
 #define TCP_FLAG_SYN 2
 

@@ -240,12 +240,17 @@ struct connection {
 	struct endpoint remote;
 	/* Thread that is inside the connect call, while a return probe will tell how it ends. */
 	__u32 connecting_thread;
+	/* Of what it opens with: sequence number of the byte that comes next, and bytes that are
+	 * still to come, 0 before the first. */
+	__u32 opening_sequence;
+	__u32 opening_missing;
 	__u16 source_port;
 	__u8 is_established;
 	__u8 is_announced;
 	__u8 has_state;
 	__u8 was_open;
-	__u8 reserved[2];
+	__u8 is_past_opening;
+	__u8 reserved;
 };
 
 /* What datagrams are counted by. */
@@ -332,8 +337,7 @@ enum loss_cause {
 	LOSS_RETURN_PROBE_MISSED,
 	/* A destination that is only in the payload, which could not be read. */
 	LOSS_PAYLOAD_UNREADABLE,
-	/* A packet that may have carried a name; or the kernel had no memory to follow its stream.
-	 */
+	/* A packet that may have carried a name. */
 	LOSS_NAMES_RING_FULL,
 	LOSS_CAUSES,
 };
@@ -351,7 +355,7 @@ _Static_assert(sizeof(struct connection_end_record) == 128,
 _Static_assert(sizeof(struct datagram_key) == 72, "padding in struct datagram_key");
 _Static_assert(sizeof(struct datagram_count) == 48, "padding in struct datagram_count");
 _Static_assert(sizeof(struct conversation) == 28, "padding in struct conversation");
-_Static_assert(sizeof(struct connection) == 104, "padding in struct connection");
+_Static_assert(sizeof(struct connection) == 112, "padding in struct connection");
 _Static_assert(sizeof(struct open_record) == 120, "padding in struct open_record");
 _Static_assert(sizeof(struct carried_record) == 40, "padding in struct carried_record");
 _Static_assert(sizeof(struct payload_record) == 72, "padding in struct payload_record");

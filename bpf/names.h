@@ -29,27 +29,11 @@
 /* Once this much has been acknowledged, a stream is past its opening. */
 #define OPENING_ACKED (64 * 1024)
 
-/* What follows the opening of a stream is not looked at: freed with the socket. */
-struct opening {
-	__u32 next_sequence;
-	/* Bytes that are still to come, 0 before the first. */
-	__u32 missing;
-	__u32 is_done;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct opening);
-} openings SEC(".maps");
-
 /* A packet of a socket, as far as its headers say what it is. */
 struct name_packet {
 	struct endpoint remote;
 	__u16 local_port;
 	__u8 is_received;
-	__u8 is_syn;
 	/* Where the transport header begins, and the payload, and how long that is. */
 	__u32 transport;
 	__u32 offset;
@@ -62,6 +46,31 @@ static __always_inline bool is_name_port(__u16 port)
 	return port == PORT_DNS || port == PORT_MDNS || port == PORT_LLMNR;
 }
 
+/*
+ * Whether a datagram can carry a name, by its length and its port at the peer. Both are read in
+ * place: nearly none can, and then this is all that it costs.
+ */
+static __always_inline bool may_carry_name(struct __sk_buff *skb, bool is_received)
+{
+	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 at = is_received ? 0 : 2;
+	__be16 port;
+
+	if (!is_received && skb->len >= IPV4_HEADER + UDP_HEADER + QUIC_FIRST_DATAGRAM)
+		return true;
+	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		if (data + IPV6_HEADER + 4 > end)
+			return true;
+		__builtin_memcpy(&port, data + IPV6_HEADER + at, sizeof(port));
+	} else {
+		/* With options the ports are further back. */
+		if (data + IPV4_HEADER + 4 > end || data[0] != 0x45)
+			return true;
+		__builtin_memcpy(&port, data + IPV4_HEADER + at, sizeof(port));
+	}
+	return is_name_port(bpf_ntohs(port));
+}
+
 static __always_inline void name_packet_set_ports(struct name_packet *packet, const __be16 *ports)
 {
 	packet->local_port = bpf_ntohs(ports[packet->is_received]);
@@ -72,7 +81,7 @@ static __always_inline void name_packet_set_ports(struct name_packet *packet, co
 static __always_inline bool name_packet_from_ipv4(struct name_packet *packet, struct __sk_buff *skb)
 {
 	/* The header, if it has no options, and the ports. */
-	__u8 header[24];
+	__u8 header[IPV4_HEADER + 4];
 	__be16 ports[2];
 	__be32 address;
 
@@ -81,8 +90,8 @@ static __always_inline bool name_packet_from_ipv4(struct name_packet *packet, st
 	if ((header[6] & 0x1f) || header[7])
 		return false;
 	packet->transport = (header[0] & 0x0f) * 4;
-	__builtin_memcpy(ports, &header[20], sizeof(ports));
-	if (packet->transport != 20 &&
+	__builtin_memcpy(ports, &header[IPV4_HEADER], sizeof(ports));
+	if (packet->transport != IPV4_HEADER &&
 	    bpf_skb_load_bytes(skb, packet->transport, ports, sizeof(ports)))
 		return false;
 	packet->remote.protocol = header[9];
@@ -95,15 +104,15 @@ static __always_inline bool name_packet_from_ipv4(struct name_packet *packet, st
 /* A packet of IPv6 without extension headers. */
 static __always_inline bool name_packet_from_ipv6(struct name_packet *packet, struct __sk_buff *skb)
 {
-	__u8 header[44];
+	__u8 header[IPV6_HEADER + 4];
 	__be16 ports[2];
 
 	if (bpf_skb_load_bytes(skb, 0, header, sizeof(header)))
 		return false;
-	packet->transport = 40;
+	packet->transport = IPV6_HEADER;
 	packet->remote.protocol = header[6];
 	endpoint_set_ipv6(&packet->remote, &header[packet->is_received ? 8 : 24]);
-	__builtin_memcpy(ports, &header[40], sizeof(ports));
+	__builtin_memcpy(ports, &header[IPV6_HEADER], sizeof(ports));
 	name_packet_set_ports(packet, ports);
 	return true;
 }
@@ -134,10 +143,8 @@ static __always_inline bool name_packet_read_tcp(struct name_packet *packet, str
 	if (bpf_skb_load_bytes(skb, packet->transport + 4, header, sizeof(header)))
 		return false;
 	__builtin_memcpy(&sequence, header, 4);
-	packet->sequence = bpf_ntohl(sequence);
 	/* A SYN takes a number of its own, and may carry data (TCP Fast Open). */
-	packet->is_syn = !!(header[9] & TCP_FLAG_SYN);
-	packet->sequence += packet->is_syn;
+	packet->sequence = bpf_ntohl(sequence) + !!(header[9] & TCP_FLAG_SYN);
 	name_packet_set_payload(packet, skb, (header[8] >> 4) * 4);
 	return packet->length > 0;
 }
@@ -239,66 +246,58 @@ static __always_inline __u32 length_of_opening(const struct name_packet *packet,
 /* How many bytes of a packet belong to what its stream opens with. What was sent before is passed
  * over. */
 static __always_inline __u32 rest_of_opening(const struct name_packet *packet,
-					     struct __sk_buff *skb, struct opening *opening)
+					     struct __sk_buff *skb, struct connection *connection)
 {
+	__u32 missing = connection->opening_missing;
 	__u32 length = packet->length;
 
-	if (!opening->missing) {
-		opening->missing = length_of_opening(packet, skb);
-		opening->next_sequence = packet->sequence;
+	if (!missing) {
+		missing = length_of_opening(packet, skb);
+		connection->opening_sequence = packet->sequence;
 	}
-	if (packet->sequence != opening->next_sequence)
+	if (packet->sequence != connection->opening_sequence)
 		return 0;
-	opening->next_sequence += length;
-	if (length >= opening->missing) {
-		length = opening->missing;
-		opening->is_done = 1;
+	connection->opening_sequence += length;
+	if (length >= missing) {
+		length = missing;
+		connection->is_past_opening = 1;
 	}
-	opening->missing -= length;
+	connection->opening_missing = missing - length;
 	return length;
 }
 
-/* This host opened it, and what it began with is still to come: a server's own words name nobody,
- * nor do those in the middle of a connection. */
-static __always_inline bool is_opened_here(__u64 socket)
+/* A stream for queries sends a packet. */
+static __always_inline void report_queries_sent(struct __sk_buff *skb, struct bpf_sock *sk,
+						struct name_packet *packet)
 {
-	struct connection *connection = bpf_map_lookup_elem(&connections, &socket);
+	__u64 socket = socket_id(plain_sock(sk));
 
-	return connection && !connection->was_open;
+	if (name_packet_from_skb(packet, skb) && name_packet_read_tcp(packet, skb))
+		emit_stream(packet, skb, socket, PAYLOAD_DNS_STREAM, packet->length);
 }
 
-/* A stream sends a packet. Past its opening nothing is read of it. */
+/*
+ * Any other stream sends a packet. Past its opening nothing is read of it, nor of one that others
+ * opened, which is no connection here: a server's own words name nobody. Of one that was open
+ * before, the opening has gone by. With data in the SYN it may not have been told yet.
+ */
 static __always_inline void report_stream_sent(struct __sk_buff *skb, struct bpf_sock *sk,
 					       struct name_packet *packet)
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
 	__u64 socket = socket_id(plain_sock(sk));
-	bool is_dns = bpf_ntohs(sk->dst_port) == PORT_DNS;
-	struct opening *opening;
-	__u32 length;
+	struct connection *connection;
 
-	if (!tp || (!is_dns && tp->bytes_acked > OPENING_ACKED))
+	if (!tp || tp->bytes_acked > OPENING_ACKED)
 		return;
-	if (!is_dns && !include_loopback && skb->ifindex == LOOPBACK_IFINDEX)
+	if (!include_loopback && skb->ifindex == LOOPBACK_IFINDEX)
 		return;
-	opening = bpf_sk_storage_get(&openings, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	/* No memory: what it opens with goes by unread. */
-	if (!opening)
-		count_loss(LOSS_NAMES_RING_FULL, 0);
-	if (!opening || opening->is_done)
+	connection = bpf_map_lookup_elem(&connections, &socket);
+	if (!connection || connection->was_open || connection->is_past_opening)
 		return;
 	if (!name_packet_from_skb(packet, skb) || !name_packet_read_tcp(packet, skb))
 		return;
-	length = packet->length;
-	if (!is_dns) {
-		if (!is_opened_here(socket)) {
-			/* With data in the SYN it may not have been told yet. */
-			opening->is_done = !packet->is_syn;
-			return;
-		}
-		length = rest_of_opening(packet, skb, opening);
-	}
-	emit_stream(packet, skb, socket, is_dns ? PAYLOAD_DNS_STREAM : PAYLOAD_OPENING, length);
+	emit_stream(packet, skb, socket, PAYLOAD_OPENING, rest_of_opening(packet, skb, connection));
 }
 
 /* The first packets of QUIC, by their form and version (RFC 9000 section 17.2, RFC 9369). */
@@ -334,7 +333,7 @@ static __always_inline void report_datagram_sent(struct __sk_buff *skb, struct b
 {
 	__u64 socket;
 
-	if (!name_packet_from_skb(packet, skb))
+	if (!may_carry_name(skb, false) || !name_packet_from_skb(packet, skb))
 		return;
 	name_packet_set_payload(packet, skb, UDP_HEADER);
 	if (is_name_port(packet->remote.port)) {
@@ -357,10 +356,12 @@ static __always_inline void report_names_sent(struct __sk_buff *skb, struct bpf_
 {
 	struct name_packet packet = {};
 
-	if (sk->protocol == IPPROTO_TCP)
-		report_stream_sent(skb, sk, &packet);
-	else if (sk->protocol == IPPROTO_UDP)
+	if (sk->protocol == IPPROTO_UDP)
 		report_datagram_sent(skb, sk, &packet);
+	else if (sk->protocol == IPPROTO_TCP && bpf_ntohs(sk->dst_port) == PORT_DNS)
+		report_queries_sent(skb, sk, &packet);
+	else if (sk->protocol == IPPROTO_TCP)
+		report_stream_sent(skb, sk, &packet);
 }
 
 /* A packet has come in for a socket: answers are read, and nothing else. */
@@ -374,6 +375,8 @@ static __always_inline void report_names_received(struct __sk_buff *skb, struct 
 	if (!is_stream && sk->protocol != IPPROTO_UDP)
 		return;
 	if ((is_stream || connected_to) && !is_name_port(connected_to))
+		return;
+	if (!is_stream && !connected_to && !may_carry_name(skb, true))
 		return;
 	if (!name_packet_from_skb(&packet, skb) || !is_name_port(packet.remote.port))
 		return;

@@ -19,7 +19,7 @@ use libbpf_rs::{
 use super::{
     Backend, CaptureError, Settings,
     backend::{
-        CONNECTIONS, Hook, NAMES, NO_NAMES, NO_RESULTS, Need, OPEN_SOCKETS, OPENINGS, TRACEPOINT,
+        CONNECTIONS, Hook, NAMES, NO_NAMES, NO_RESULTS, Need, OPEN_SOCKETS, TRACEPOINT,
         blind_spot,
     },
     complaint::{attach_failure, hear, last_complaint, load_failure, reason},
@@ -129,7 +129,6 @@ fn is_about_names(reason: &str) -> bool {
     NAMES
         .iter()
         .map(|hook| hook.program)
-        .chain([OPENINGS])
         .any(|name| reason.contains(name))
 }
 
@@ -157,11 +156,6 @@ fn turn_on(
         hooks.extend_from_slice(&NAMES);
     } else {
         blind_spots.push(blind_spot(NO_NAMES.0, NO_NAMES.1));
-        // A kernel that lacks this sort of table would refuse the whole object.
-        open.maps
-            .openings
-            .set_autocreate(false)
-            .map_err(|error| reason("leave a table out", &error))?;
     }
     for mut program in open.open_object_mut().progs_mut() {
         let is_wanted = hooks
@@ -365,12 +359,8 @@ mod tests {
 
     #[test]
     fn only_what_reads_names_is_left_out_for_its_own_failure() {
-        for reason in [
-            "load the BPF programs: Invalid argument (program `names_egress`: R1 is no socket)",
-            "load the BPF programs: Invalid argument (map 'openings': failed to create)",
-        ] {
-            assert!(is_about_names(reason), "{reason}");
-        }
+        let refused = "load the BPF programs: Invalid argument (program `names_egress`: R1 is no socket)";
+        assert!(is_about_names(refused));
         for reason in [
             "load the BPF programs: Invalid argument (program `cgroup_skb_egress`: no)",
             "cgroup v2 is not mounted (`mount -t cgroup2 none /sys/fs/cgroup`)",

@@ -186,9 +186,6 @@ pub(super) const NO_NAMES: (&str, &str) = (
      false`, or cgroup v2 is not mounted, or this kernel refuses what reads them)",
 );
 
-/// The table that is there for names alone.
-pub(super) const OPENINGS: &str = "openings";
-
 /// Runs over the files of all tasks.
 pub(super) const OPEN_SOCKETS: &str = "iterator_task_file";
 

@@ -3,8 +3,8 @@
 
 BUILD_PACKAGES = gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ clang-format binutils iproute2 nftables util-linux \
-	procps tcpdump curl openssl dnsmasq-base qemu-system-x86 busybox-static cpio xz-utils zstd gzip ca-certificates \
-	systemd debootstrap rpm
+	procps tcpdump curl openssl dnsmasq-base qemu-system-x86 musl-tools busybox-static cpio \
+	xz-utils zstd gzip ca-certificates systemd debootstrap rpm
 
 # As root there may be no sudo, and as somebody else it is needed.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)

@@ -19,4 +19,5 @@ pub mod names;
 pub mod pipeline;
 pub mod proof;
 pub mod report;
+pub mod resolver;
 pub mod store;

@@ -26,7 +26,7 @@ enum Imports {
 use Imports::{Anything, AnythingBut, Only};
 
 /// Stages know the vocabulary and nobody else; they meet in the modules that may import anything.
-const MODULES: [(&str, Imports); 21] = [
+const MODULES: [(&str, Imports); 22] = [
     ("model", Only(&[])),
     ("allowlist", Only(&["model"])),
     ("analyze", Only(&["model"])),
@@ -38,6 +38,7 @@ const MODULES: [(&str, Imports); 21] = [
     ("identity", Only(&["model"])),
     ("names", Only(&["model"])),
     ("report", Only(&["model"])),
+    ("resolver", Only(&["model"])),
     ("store", Only(&["model"])),
     // Takes facts as values: `identity::facts` reads files and is not for it.
     ("pipeline", Only(&["model", "identity", "names"])),

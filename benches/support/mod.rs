@@ -181,6 +181,7 @@ pub(crate) fn flow(application: usize, destination: usize, start: i64, dice: &mu
         port: Some(443),
         protocol: Protocol::TCP,
         name: None,
+        opening: None,
         outcome: Outcome::Established,
         errno: None,
         state: None,

@@ -234,6 +234,13 @@ const KPROBE_BLIND: [(&str, &str); 4] = [
     ),
 ];
 
+/// What its hooks come too late for.
+const FEXIT_BLIND: (&str, &str) = (
+    "fast-open-names",
+    "the server name in a connection's very first packet (TCP Fast Open) is not read: what answers \
+     said names it",
+);
+
 const CGROUP_BLIND: [(&str, &str); 5] = [
     (
         "connect-errno",
@@ -300,12 +307,13 @@ impl Backend {
     /// What it cannot see on any kernel.
     pub fn blind_spots(self) -> Vec<BlindSpot> {
         let own = match self {
-            Self::Kprobe | Self::Fexit => KPROBE_BLIND.as_slice(),
-            Self::Cgroup => CGROUP_BLIND.as_slice(),
+            Self::Fexit => [KPROBE_BLIND.as_slice(), &[FEXIT_BLIND]].concat(),
+            Self::Kprobe => KPROBE_BLIND.to_vec(),
+            Self::Cgroup => CGROUP_BLIND.to_vec(),
         };
         EVERYWHERE
             .iter()
-            .chain(own)
+            .chain(&own)
             .map(|(code, text)| blind_spot(code, text))
             .collect()
     }

@@ -9,7 +9,8 @@ use super::{now, output, window::FilterArgs};
 use crate::{
     commands::Exit,
     commands::options::GlobalArgs,
-    exchange::{render_flow, render_record},
+    exchange::{render_marked_flow, render_record},
+    model::{RecordedFlow, SharedNames},
     store::Reader,
 };
 
@@ -37,8 +38,20 @@ pub fn run(args: &DumpArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     if args.all {
         reader.each_record::<anyhow::Error>(|record| write_line(render_record(record)?))?;
     } else {
-        reader.each_flow::<anyhow::Error>(&query, |flow| write_line(render_flow(flow)?))?;
+        let shared = reader.shared_names(&query)?;
+        reader.each_flow::<anyhow::Error>(&query, |flow| {
+            write_line(render_marked_flow(flow, names_of(flow, &shared))?)
+        })?;
     }
     out.flush().context("write to standard output")?;
     Ok(Exit::Done)
+}
+
+/// How many names a flow's address has, if it has several.
+fn names_of(recorded: &RecordedFlow, shared: &SharedNames) -> Option<u64> {
+    if shared.is_empty() {
+        return None;
+    }
+    let place = (recorded.identity.host.clone(), recorded.flow.address?);
+    shared.get(&place).map(|names| names.len() as u64)
 }

@@ -7,9 +7,9 @@ use crate::{
     analyze::sampling::sampling_unit,
     commands::Exit,
     commands::options::{Format, GlobalArgs},
-    model::Window,
-    report::{applications::applications_report, applications_text::write_text},
-    store::Reader,
+    model::{Contact, Window},
+    report::{applications::applications_report, applications_text::write_text, marks::Marks},
+    store::{ContactQuery, Reader},
 };
 
 /// Arguments of `report`.
@@ -37,14 +37,34 @@ pub fn run(args: &ReportArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         .collect();
     query.except = except?;
     let reader = Reader::open(&global.db)?;
-    let report = applications_report(
-        reader.contacts(&query)?,
+    let contacts = reader.contacts(&query)?;
+    let marks = marks(&reader, &query, &contacts)?;
+    let mut report = applications_report(
+        contacts,
         &watched(&reader)?,
         &query.window,
         &query.except,
         sampling_unit,
     );
+    report.mark(&marks);
     let layout = output::layout(global);
     output::write_document(&report, args.format, |out| write_text(&report, layout, out))?;
     Ok(Exit::Done)
+}
+
+/// What the destinations of these contacts are marked with. Who shares an address may be somebody whom the
+/// query leaves out.
+fn marks(reader: &Reader, query: &ContactQuery, contacts: &[Contact]) -> anyhow::Result<Marks> {
+    let shared = reader.shared_names(query)?;
+    let openings = reader.openings(query)?;
+    let is_whole = query.application.is_none() && query.to.is_none();
+    if is_whole || shared.is_empty() {
+        return Ok(Marks::of(shared, contacts, openings));
+    }
+    let everybody = ContactQuery {
+        application: None,
+        to: None,
+        ..query.clone()
+    };
+    Ok(Marks::of(shared, &reader.contacts(&everybody)?, openings))
 }

@@ -223,6 +223,7 @@ mod tests {
             port: Some(443),
             protocol: Protocol::TCP,
             name: None,
+            opening: None,
             outcome,
             errno: None,
             state: None,

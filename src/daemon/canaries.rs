@@ -154,6 +154,7 @@ mod tests {
                 port: None,
                 protocol: Protocol::ICMP,
                 name: None,
+                opening: None,
                 outcome: Outcome::Sent,
                 errno: None,
                 state: None,

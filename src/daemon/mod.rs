@@ -11,8 +11,10 @@ mod controls;
 mod files;
 mod manager;
 mod namespaces;
+mod period;
 mod privileges;
 mod reload;
+mod resolvers;
 mod selfcheck;
 mod signals;
 mod summary;
@@ -20,7 +22,12 @@ mod watchdog;
 mod watcher;
 mod while_watching;
 
-use std::{path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use sd_notify::NotifyState;
 use tokio::{
@@ -33,9 +40,12 @@ use self::{
     backlog::{Backlog, Flushed},
     controls::Controls,
     manager::{notify, notify_reloading},
+    period::{settings, watch_period},
+    resolvers::Resolvers,
     selfcheck::SelfChecking,
     signals::{Asked, Signals},
     watchdog::Watchdog,
+    watcher::ROOT,
 };
 pub use self::{
     privileges::PrivilegeError,
@@ -49,7 +59,6 @@ use crate::{
     config::{ConfigError, RetentionConfig},
     identity::facts::{Account, ExamineLimits},
     mapping::map_by_present_rules,
-    model::{SINCE_BOOT, WatchKind, WatchPeriod},
     pipeline::Scope,
     store::{Recorder, Retention, StoreError, WatchPeriodId},
 };
@@ -214,50 +223,6 @@ impl Waiting {
     }
 }
 
-fn watch_period(plan: &Plan, attached: &Attached) -> WatchPeriod {
-    WatchPeriod {
-        kind: WatchKind::Observe,
-        host: plan.scope.host.clone(),
-        boot_id: plan.scope.boot_id.clone(),
-        program_version: env!("CARGO_PKG_VERSION").to_owned(),
-        backend: Some(attached.backend.name().to_owned()),
-        backend_failures: attached.failures.clone(),
-        blind_spots: attached.blind_spots.clone(),
-        settings: settings(plan, attached),
-        source: None,
-        started: attached.since.now(),
-        covered_until: attached.since.now(),
-        ended: None,
-    }
-}
-
-fn settings(plan: &Plan, attached: &Attached) -> serde_json::Value {
-    let limits = &plan.capture.limits;
-    serde_json::json!({
-        "include_loopback": plan.scope.include_loopback,
-        "names": plan.capture.names,
-        "provenance": plan.provenance.is_some(),
-        "largest_hashed_bytes": plan.provenance.map(|limits| limits.largest_file),
-        "hashed_bytes_per_second": plan.provenance.map(|limits| limits.bytes_per_second),
-        "waiting_files": plan.provenance.map(|limits| limits.waiting),
-        "full_command_lines": plan.scope.full_command_lines,
-        "flush_every_ns": u64::try_from(plan.flush_every.as_nanos()).unwrap_or(u64::MAX),
-        "ring_bytes": limits.ring_bytes,
-        "connections": limits.connections,
-        "connecting": limits.connecting,
-        "datagram_contacts": limits.datagram_contacts,
-        "conversations": limits.conversations,
-        "known_processes": limits.known_processes,
-        "known_cgroups": limits.known_cgroups,
-        "own_addresses": limits.own_addresses,
-        "identifying": limits.identifying,
-        "contacts": plan.waiting.contacts,
-        "waiting_flows": plan.waiting.flows,
-        "kernel_bytes": attached.kernel_bytes,
-        SINCE_BOOT: attached.since.boot_ns(),
-    })
-}
-
 async fn observe(
     plan: &mut Plan,
     (waiting, mut check): (Waiting, SelfChecking),
@@ -268,7 +233,8 @@ async fn observe(
     // Before anything is turned on, so that a signal in between ends it in good order.
     let mut signals = Signals::listen()?;
     let mut watch = waiting.start().await?;
-    let mut period = recorder.begin(&watch_period(plan, &watch.attached))?;
+    let mut resolvers = Resolvers::of(Path::new(ROOT), watch.attached.since.now());
+    let mut period = recorder.begin(&watch_period(plan, &watch.attached, &resolvers))?;
     let mut summary = Summary::new(&watch.attached);
     tell(&summary);
     notify(&[NotifyState::Ready]);
@@ -294,7 +260,9 @@ async fn observe(
             asked = signals.next() => match (asked, reread.as_mut()) {
                 (Asked::HangUp, Some(reread)) => {
                     notify_reloading();
-                    summary.reload = Some(watch.reload(plan, reread(), recorder, period));
+                    resolvers.read(capture::now());
+                    summary.reload =
+                        Some(watch.reload(plan, reread(), &mut resolvers, recorder, period));
                     tell(&summary);
                     summary.reload = None;
                     notify(&[NotifyState::Ready]);
@@ -308,6 +276,7 @@ async fn observe(
                     notify(&[NotifyState::Watchdog]);
                 }
                 check.go_on(recorder, period, &mut summary);
+                watch.renew(plan, &mut resolvers, recorder, period);
                 tell(&summary);
                 if retention_due <= Instant::now() {
                     retention_due = Instant::now() + RETENTION_EVERY;
@@ -344,6 +313,7 @@ impl Watch {
         &self,
         plan: &mut Plan,
         new: Result<Plan, ConfigError>,
+        resolvers: &mut Resolvers,
         recorder: &mut Recorder,
         period: WatchPeriodId,
     ) -> Reload {
@@ -352,10 +322,36 @@ impl Watch {
             Err(error) => return Reload::Failed(error),
         };
         self.controls.flush_every(plan.flush_every);
-        match recorder.amend(period, &settings(plan, &self.attached)) {
+        match self.amend(plan, resolvers, recorder, period) {
             Ok(()) => reload,
             Err(error) => Reload::NotStored(error),
         }
+    }
+
+    /// Stores how the host resolves names now, if that has changed. What cannot be written now is tried
+    /// again: flows that cannot be written are told of already.
+    fn renew(
+        &self,
+        plan: &Plan,
+        resolvers: &mut Resolvers,
+        recorder: &mut Recorder,
+        period: WatchPeriodId,
+    ) {
+        if resolvers.look(capture::now()) {
+            let _tried_again = self.amend(plan, resolvers, recorder, period);
+        }
+    }
+
+    fn amend(
+        &self,
+        plan: &Plan,
+        resolvers: &mut Resolvers,
+        recorder: &mut Recorder,
+        period: WatchPeriodId,
+    ) -> Result<(), StoreError> {
+        recorder.amend(period, &settings(plan, &self.attached, resolvers))?;
+        resolvers.told();
+        Ok(())
     }
 }
 

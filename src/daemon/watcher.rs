@@ -138,7 +138,7 @@ struct Watcher {
 }
 
 /// Facts are read from the host's own root.
-const ROOT: &str = "/";
+pub(super) const ROOT: &str = "/";
 
 impl Watcher {
     fn new(plan: &Plan, capture: Capture, files: Files, since: Timestamp) -> Self {

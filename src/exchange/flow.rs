@@ -10,8 +10,8 @@ use super::{
     state::take_ending,
 };
 use crate::model::{
-    Context, Executable, Flow, Name, NameSource, Process, Protocol, RawIdentity, RecordedFlow,
-    Timestamp,
+    Context, Executable, Flow, Name, NameSource, OpeningKind, Process, Protocol, RawIdentity,
+    RecordedFlow, Timestamp,
 };
 
 /// Whether a line carries what ties the records of one dump together.
@@ -44,6 +44,11 @@ pub(super) struct FlowLine<'a> {
     dst_port: Option<u16>,
     dst_name: Option<&'a str>,
     name_source: Option<NameSource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opening: Option<OpeningKind>,
+    /// How many names its address has, if it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_names: Option<u64>,
     attempts: u64,
     bytes_out: Option<u64>,
     bytes_in: Option<u64>,
@@ -111,6 +116,8 @@ impl<'a> FlowLine<'a> {
             dst_port: flow.port,
             dst_name: flow.name.as_ref().map(|name| name.text.as_str()),
             name_source: flow.name.as_ref().map(|name| name.source),
+            opening: flow.opening,
+            shared_names: None,
             attempts: flow.attempts,
             bytes_out: flow.bytes_out,
             bytes_in: flow.bytes_in,
@@ -130,6 +137,16 @@ impl<'a> FlowLine<'a> {
             watch_period_id: with_ids(recorded.watch_period_id),
             process_id: with_ids(recorded.process_id),
             identity_id: with_ids(recorded.identity_id),
+        }
+    }
+}
+
+impl FlowLine<'_> {
+    /// The same, with how many names its address has.
+    pub(super) fn marked(self, shared_names: Option<u64>) -> Self {
+        Self {
+            shared_names,
+            ..self
         }
     }
 }
@@ -170,6 +187,7 @@ pub(super) fn parse(fields: &mut Fields) -> Result<RecordedFlow, LineError> {
         port,
         protocol,
         name,
+        opening: fields.word("opening", "opening of a flow")?,
         outcome: ending.outcome,
         errno: ending.errno,
         state: ending.state,

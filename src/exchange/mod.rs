@@ -60,7 +60,16 @@ pub enum LineError {
 
 /// The flow's line as every reader understands it, without a line end.
 pub fn render_flow(flow: &RecordedFlow) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&flow::FlowLine::of(flow, flow::Ids::Omitted))
+    render_marked_flow(flow, None)
+}
+
+/// The same, marked with how many names its address has, if it has several.
+pub fn render_marked_flow(
+    flow: &RecordedFlow,
+    shared_names: Option<u64>,
+) -> Result<String, serde_json::Error> {
+    let line = flow::FlowLine::of(flow, flow::Ids::Omitted);
+    serde_json::to_string(&line.marked(shared_names))
 }
 
 /// The record's line with everything that ties the records of one dump together, without a line

@@ -1,10 +1,13 @@
 //! One application's dealings with one destination over time.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::Serialize;
 
-use super::{Application, Destination, NameSource, Outcome, Timestamp};
+use super::{Application, Destination, NameSource, OpeningKind, Outcome, Timestamp};
 
 /// Sums over attempts that ended alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +60,22 @@ impl Contact {
                 bytes_in: sum.bytes_in.saturating_add(tally.bytes_in),
             })
     }
+}
+
+/// Addresses that were reached under several names, by host, with these names.
+pub type SharedNames = BTreeMap<(String, IpAddr), BTreeSet<String>>;
+
+/// How some flows of an application to a destination began, where that hides which server is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenOpening {
+    /// The host that was observed.
+    pub host: String,
+    /// Who.
+    pub application: Application,
+    /// Where to.
+    pub destination: Destination,
+    /// How.
+    pub opening: OpeningKind,
 }
 
 /// What a contact's recurrence is counted in: single flows are not independent of one another.

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{DatedResolver, RESOLVERS, Timestamp};
 
 /// A kind of flow that a backend cannot see, or sees without some of its facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,12 @@ impl WatchPeriod {
     pub fn booted(&self) -> Option<Timestamp> {
         let since_boot = self.settings.get(SINCE_BOOT)?.as_u64()?;
         Some(self.started.before(Duration::from_nanos(since_boot)))
+    }
+
+    /// How the host resolved names, as it was read last; none where that was not recorded.
+    pub fn resolver(&self) -> Option<DatedResolver> {
+        let read = self.settings.get(RESOLVERS)?.as_array()?;
+        serde_json::from_value(read.last()?.clone()).ok()
     }
 }
 

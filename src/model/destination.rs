@@ -64,6 +64,8 @@ pub enum NameSource {
     ServerName,
     /// A DNS answer that was delivered to that process.
     DnsAnswer,
+    /// The server name of that very flow, beside an encrypted one: it may be that of a front.
+    OuterServerName,
     /// A DNS answer that somebody on the host got.
     HostDnsAnswer,
     /// The same application's earlier name for that address.
@@ -73,18 +75,20 @@ pub enum NameSource {
 }
 
 impl NameSource {
-    const WORDS: [(Self, &'static str); 5] = [
+    const WORDS: [(Self, &'static str); 6] = [
         (Self::ServerName, "server_name"),
         (Self::DnsAnswer, "dns_answer"),
+        (Self::OuterServerName, "outer_server_name"),
         (Self::HostDnsAnswer, "host_dns_answer"),
         (Self::Inferred, "inferred"),
         (Self::Imported, "imported"),
     ];
 
     /// All sources, best first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ServerName,
         Self::DnsAnswer,
+        Self::OuterServerName,
         Self::HostDnsAnswer,
         Self::Inferred,
         Self::Imported,

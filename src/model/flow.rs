@@ -108,6 +108,54 @@ impl FromStr for Outcome {
     }
 }
 
+/// What the first bytes of a flow say, where they do not say which server is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpeningKind {
+    /// A ClientHello says that the real one is encrypted inside, or pretends to.
+    EncryptedClientHello,
+    /// A proxy is asked for the server that is meant (CONNECT, SOCKS).
+    Proxy,
+    /// A protocol that may go over to TLS later (STARTTLS and its like).
+    MayStartTls,
+}
+
+impl OpeningKind {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::EncryptedClientHello, Self::Proxy, Self::MayStartTls];
+
+    /// The word for it in the store and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::EncryptedClientHello => "encrypted_client_hello",
+            Self::Proxy => "proxy",
+            Self::MayStartTls => "may_start_tls",
+        }
+    }
+
+    /// What it means to an operator, as half a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::EncryptedClientHello => {
+                "an encrypted ClientHello: the name may be that of a front"
+            }
+            Self::Proxy => "a proxy is asked for another server, which is not read",
+            Self::MayStartTls => "may go over to TLS later, where no server name is read",
+        }
+    }
+}
+
+impl FromStr for OpeningKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL
+            .into_iter()
+            .find(|opening| opening.word() == text)
+            .ok_or(())
+    }
+}
+
 /// The attempts of one process image (and uid, and cgroup) to one destination with one name and
 /// one outcome in one flush interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +182,8 @@ pub struct Flow {
     pub protocol: Protocol,
     /// The name that the process asked for.
     pub name: Option<Name>,
+    /// What it began with, if that hides which server is meant.
+    pub opening: Option<OpeningKind>,
     /// How it ended.
     pub outcome: Outcome,
     /// Errno (positive) of a failure, where it is known.
@@ -152,13 +202,21 @@ pub struct Flow {
 
 #[cfg(test)]
 mod tests {
-    use super::Outcome;
+    use super::{OpeningKind, Outcome};
 
     #[test]
     fn outcomes_survive_writing_and_reading() {
         for outcome in Outcome::ALL {
             assert_eq!(outcome.word().parse(), Ok(outcome));
             assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.word());
+        }
+    }
+
+    #[test]
+    fn openings_survive_writing_and_reading() {
+        for opening in OpeningKind::ALL {
+            assert_eq!(opening.word().parse(), Ok(opening));
+            assert_eq!(serde_json::to_value(opening).unwrap(), opening.word());
         }
     }
 }

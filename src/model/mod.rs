@@ -15,13 +15,14 @@ mod process;
 mod provenance;
 mod reason;
 mod record;
+mod resolver;
 mod text;
 mod time;
 
 pub use application::{Application, Context};
 pub use batch::{Batch, FlowRecord, Ticket};
 pub use check::{CheckedKind, SeenAs, SelfCheck, Verdict};
-pub use contact::{Contact, SamplingUnit, Tally};
+pub use contact::{Contact, SamplingUnit, SeenOpening, SharedNames, Tally};
 pub use coverage::{
     BackendFailure, BlindSpot, ImportSource, Loss, LossCause, SINCE_BOOT, WatchKind, WatchPeriod,
 };
@@ -30,7 +31,7 @@ pub use event::{
     Carried, CgroupSeen, Connect, ConnectionEnd, ConnectionId, DatagramCount, Endpoint, ImageFlags,
     KernelEvent, OpenConnection, Payload, PayloadKind, ProcessImage, Sender,
 };
-pub use flow::{Flow, Outcome};
+pub use flow::{Flow, OpeningKind, Outcome};
 pub use identity::{ContainerFacts, IdentityRecord, PodFacts, RawIdentity};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use provenance::{
@@ -38,6 +39,9 @@ pub use provenance::{
 };
 pub use reason::Reason;
 pub use record::{NameAddress, ProcessFiles, Record, RecordedFlow, Rollup, RollupPeriod};
+pub use resolver::{
+    DatedResolver, HostsLine, RESOLVERS, ResolvedConfiguration, ResolverConfiguration,
+};
 pub use text::{bytes_of_text, text_of_bytes};
 pub use time::{
     BootClock, DurationError, TimeError, Timestamp, Window, parse_duration, parse_when,

@@ -1,7 +1,7 @@
 //! Connects and what became of each.
 
 use super::{
-    naming::NameNumber,
+    naming::{NameNumber, Said},
     open::{Bytes, Open, Stage, Told},
     sockets::Sockets,
     sums::{Part, SourcePort},
@@ -66,18 +66,18 @@ impl Connections {
         })
     }
 
-    /// A connection says what it is called. What is in the store keeps the name that it has, and so do
-    /// the bytes that follow.
+    /// A connection says what it is called; `said` weighs that against what it was called before. What
+    /// is in the store as settled stays as it is: what follows goes under the new name.
     pub(super) fn call(
         &mut self,
         socket: u64,
-        name: NameNumber,
+        said: impl FnOnce(Option<NameNumber>) -> Said,
         clock: BootClock,
     ) -> Option<(Sender, Endpoint)> {
         self.open.change(socket, clock, |open| {
-            if open.stage != Stage::Told {
-                open.name = Some(name);
-            }
+            let said = said(open.name);
+            open.name = said.name;
+            open.opening = said.opening;
             (open.connect.sender, open.connect.remote)
         })
     }

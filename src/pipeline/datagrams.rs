@@ -21,6 +21,7 @@ pub(super) fn part_of(count: &DatagramCount, clock: BootClock) -> Option<Part> {
         outcome,
         errno: (count.errno != 0).then_some(count.errno),
         name: None,
+        opening: None,
         totals: Totals {
             attempts: count.sent,
             bytes_out: Some(count.bytes),
@@ -115,6 +116,7 @@ impl Unanswered {
                     outcome: Outcome::Failed,
                     errno: None,
                     name: None,
+                    opening: None,
                     totals: Totals {
                         attempts,
                         // The time of day may have been set back between the two.

@@ -5,6 +5,7 @@
 //! written as pending if a flush comes first.
 
 mod asking;
+mod calling;
 mod connections;
 mod datagrams;
 mod files;
@@ -27,14 +28,14 @@ use connections::Connections;
 use datagrams::Unanswered;
 use files::Files;
 use makers::Makers;
-use naming::{NameNumber, Naming};
+use naming::Naming;
 use open::Told;
 pub use scope::{ProcessFacts, Scope};
 use sums::{Part, Sums, Totals};
 
 use crate::model::{
     Batch, BootClock, Connect, ContainerFacts, Endpoint, FlowRecord, KernelEvent, Loss, LossCause,
-    Payload, ProcessKey, Sender, Ticket, Timestamp,
+    ProcessKey, Ticket, Timestamp,
 };
 
 /// Contacts that are remembered, so that a new one can be told from an old one; beyond, no more are
@@ -118,7 +119,7 @@ impl Pipeline {
             KernelEvent::Connect(connect) => {
                 if !self.is_own(connect.sender.network_namespace, connect.remote.address) {
                     self.naming.forget_connection(connect.id.socket, clock);
-                    let name = self.name_of(&connect.sender, &connect.remote, clock);
+                    let name = self.said_of(&connect.sender, &connect.remote, clock).name;
                     let told = self.connections.begin(connect, name, clock);
                     self.add_told(told);
                 }
@@ -131,7 +132,7 @@ impl Pipeline {
                     );
                 let Connect { sender, remote, .. } = &end.connect;
                 let (naming, makers) = (&mut self.naming, &mut self.makers);
-                let name = || naming.of_contact(sender, remote, makers, clock);
+                let name = || naming.of_contact(sender, remote, makers, clock).name;
                 let told = self.connections.tell(&end, is_own, name, clock);
                 if end.is_over {
                     self.naming.forget_connection(end.connect.id.socket, clock);
@@ -152,8 +153,8 @@ impl Pipeline {
             KernelEvent::Datagrams(count) => {
                 if !self.is_own(count.sender.network_namespace, count.remote.address) {
                     self.unanswered.take(&count, clock);
-                    let name = self.name_of(&count.sender, &count.remote, clock);
-                    let called = |part| Part { name, ..part };
+                    let said = self.said_of(&count.sender, &count.remote, clock);
+                    let called = |part: Part| part.said(said);
                     self.add_part(datagrams::part_of(&count, clock).map(called));
                     let refusal = datagrams::refusal_of(&count, clock).map(called);
                     self.refusals
@@ -161,14 +162,6 @@ impl Pipeline {
                 }
             }
             KernelEvent::Payload(payload) => self.take_payload(&payload, clock),
-        }
-    }
-
-    fn take_payload(&mut self, payload: &Payload, clock: BootClock) {
-        if let Some((socket, name)) = self.naming.take(payload, clock)
-            && let Some((sender, remote)) = self.connections.call(socket, name, clock)
-        {
-            self.naming.note(&sender, &remote, name, &mut self.makers);
         }
     }
 
@@ -233,8 +226,8 @@ impl Pipeline {
     /// Everything since the last flush. `is_last`: nothing more is to come.
     pub fn flush(&mut self, clock: BootClock, is_last: bool) -> Batch {
         for part in self.unanswered.refused(is_last) {
-            let name = self.name_of(&part.sender, &part.remote, clock);
-            self.add_part(Some(Part { name, ..part }));
+            let said = self.said_of(&part.sender, &part.remote, clock);
+            self.add_part(Some(part.said(said)));
         }
         let (cause, unread) = self.naming.take_lost();
         self.lose(cause, unread, None);
@@ -302,16 +295,6 @@ impl Pipeline {
             self.flushed = clock.now();
         }
         (since, now)
-    }
-
-    fn name_of(
-        &mut self,
-        sender: &Sender,
-        remote: &Endpoint,
-        clock: BootClock,
-    ) -> Option<NameNumber> {
-        self.naming
-            .of_contact(sender, remote, &mut self.makers, clock)
     }
 
     fn is_own(&self, network_namespace: u32, address: Option<IpAddr>) -> bool {

@@ -4,7 +4,7 @@ use super::{
     naming::NameNumber,
     sums::{Part, SourcePort, Totals},
 };
-use crate::model::{BootClock, Connect, ConnectionEnd, Outcome, Ticket, Timestamp};
+use crate::model::{BootClock, Connect, ConnectionEnd, OpeningKind, Outcome, Ticket, Timestamp};
 
 /// How far the store knows a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub(super) struct Open {
     pub(super) at: Timestamp,
     pub(super) stage: Stage,
     pub(super) name: Option<NameNumber>,
+    pub(super) opening: Option<OpeningKind>,
     pub(super) port: SourcePort,
     /// As far as the kernel has told.
     pub(super) carried: Bytes,
@@ -68,6 +69,7 @@ impl Open {
             at,
             stage: Stage::New,
             name: None,
+            opening: None,
             port: SourcePort::Unknown,
             carried: Bytes::default(),
             told: Bytes::default(),
@@ -82,6 +84,7 @@ impl Open {
             outcome,
             errno: None,
             name: self.name,
+            opening: self.opening,
             totals: Totals {
                 attempts: u64::from(!self.connect.was_open),
                 source_port: self.port,

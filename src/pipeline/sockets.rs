@@ -12,7 +12,7 @@ use super::{
     open::{Bytes, Open, Stage},
     sums::SourcePort,
 };
-use crate::model::{BootClock, Connect, ConnectionId, Endpoint, Sender};
+use crate::model::{BootClock, Connect, ConnectionId, Endpoint, OpeningKind, Sender};
 
 /// Open connections by the number of their socket. There may be a hundred thousand, and nearly all of
 /// them rest: established, and with all that they have carried in rows.
@@ -33,6 +33,7 @@ struct Resting {
     remote: Endpoint,
     was_open: bool,
     name: Option<NameNumber>,
+    opening: Option<OpeningKind>,
     port: SourcePort,
     day: i32,
     started_boot_ns: u64,
@@ -46,6 +47,7 @@ impl Resting {
             remote: open.connect.remote,
             was_open: open.connect.was_open,
             name: open.name,
+            opening: open.opening,
             port: open.port,
             // A hundred thousand days before and after 1970 are all that a time can say.
             day: i32::try_from(open.day).unwrap_or_default(),
@@ -71,6 +73,7 @@ impl Resting {
         Open {
             stage: Stage::Told,
             name: self.name,
+            opening: self.opening,
             port: self.port,
             carried: self.told,
             told: self.told,

@@ -4,8 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use foldhash::fast::RandomState;
 
-use super::naming::NameNumber;
-use crate::model::{Endpoint, Flow, Name, Outcome, Protocol, Sender, Timestamp};
+use super::naming::{NameNumber, Said};
+use crate::model::{Endpoint, Flow, Name, OpeningKind, Outcome, Protocol, Sender, Timestamp};
 
 /// Most sums that are kept between two flushes unless told otherwise; what is more is counted as
 /// lost.
@@ -19,6 +19,7 @@ pub(super) struct Part {
     pub(super) outcome: Outcome,
     pub(super) errno: Option<i32>,
     pub(super) name: Option<NameNumber>,
+    pub(super) opening: Option<OpeningKind>,
     pub(super) totals: Totals,
 }
 
@@ -68,6 +69,15 @@ fn sum(left: Option<u64>, right: Option<u64>) -> Option<u64> {
 }
 
 impl Part {
+    /// The same, of a flow that says this of itself.
+    pub(super) fn said(self, said: Said) -> Self {
+        Self {
+            name: said.name,
+            opening: said.opening,
+            ..self
+        }
+    }
+
     /// Where to, without what a protocol without ports has in the port's place.
     pub(super) fn destination(&self) -> Endpoint {
         Endpoint {
@@ -93,6 +103,7 @@ impl Part {
             port: port_of(&self.remote),
             protocol: Protocol(self.remote.protocol),
             name,
+            opening: self.opening,
             outcome: self.outcome,
             errno: self.errno,
             state: None,
@@ -110,6 +121,7 @@ impl Part {
             self.outcome,
             self.errno,
             self.name,
+            self.opening,
         )
     }
 }
@@ -146,7 +158,14 @@ fn port_of(remote: &Endpoint) -> Option<u16> {
     Protocol(remote.protocol).has_ports().then_some(remote.port)
 }
 
-type Key = (Sender, Endpoint, Outcome, Option<i32>, Option<NameNumber>);
+type Key = (
+    Sender,
+    Endpoint,
+    Outcome,
+    Option<i32>,
+    Option<NameNumber>,
+    Option<OpeningKind>,
+);
 
 /// Sums by sender, destination, outcome and name.
 #[derive(Debug)]
@@ -198,6 +217,7 @@ impl Sums {
                 outcome,
                 None::<i32>,
                 refused.name,
+                refused.opening,
             )
         };
         let key = [Outcome::Sent, Outcome::MaybeReply]
@@ -225,14 +245,17 @@ impl Sums {
         parts.sort_unstable_by_key(|(key, _)| *key);
         parts
             .into_iter()
-            .map(|((sender, remote, outcome, errno, name), totals)| Part {
-                sender,
-                remote,
-                outcome,
-                errno,
-                name,
-                totals,
-            })
+            .map(
+                |((sender, remote, outcome, errno, name, opening), totals)| Part {
+                    sender,
+                    remote,
+                    outcome,
+                    errno,
+                    name,
+                    opening,
+                    totals,
+                },
+            )
             .collect()
     }
 }

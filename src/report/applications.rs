@@ -11,9 +11,11 @@ use super::{
     DOCUMENT_VERSION,
     coverage::{Coverage, Watched, coverage_of, extent_of},
     humane::count,
+    marks::SharedAddress,
 };
 use crate::model::{
-    Application, Contact, Destination, NameSource, Outcome, SamplingUnit, Tally, Timestamp, Window,
+    Application, Contact, Destination, NameSource, OpeningKind, Outcome, SamplingUnit, Tally,
+    Timestamp, Window,
 };
 
 /// What each application talks to, host by host.
@@ -49,6 +51,8 @@ pub struct HostReport {
     pub coverage: Coverage,
     /// Its applications in order.
     pub applications: Vec<ApplicationReport>,
+    /// The addresses in this report that were reached under several names.
+    pub shared_addresses: Vec<SharedAddress>,
 }
 
 /// What one application talks to.
@@ -96,6 +100,10 @@ pub struct DestinationReport {
     pub last: Timestamp,
     /// Addresses that were reached under the name.
     pub addresses: Vec<IpAddr>,
+    /// How many names the address has that has the most of them; none if each has one at most.
+    pub shared_names: Option<u64>,
+    /// How flows began, where that hides which server is meant.
+    pub openings: BTreeSet<OpeningKind>,
 }
 
 /// Said in place of attempts where there was none: a connection was open all the time.
@@ -140,6 +148,7 @@ pub fn applications_report(
                 host,
                 coverage,
                 applications,
+                shared_addresses: Vec::new(),
             }
         })
         .collect();
@@ -234,6 +243,8 @@ fn destination_report(contact: Contact, unit: SamplingUnit) -> DestinationReport
         first: contact.first,
         last: contact.last,
         addresses: contact.addresses,
+        shared_names: None,
+        openings: BTreeSet::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     applications::{ApplicationReport, ApplicationsReport, DestinationReport, Stretch},
     coverage::{Coverage, Gap},
     humane::{bytes_if_any, count, counted, duration, minute, short_duration},
+    marks_text::{write_application_marks, write_shared_addresses},
     table::{Cell, Side, Table},
     visible,
 };
@@ -43,6 +44,7 @@ pub fn write_text(
             writeln!(out)?;
             write_application(application, layout, out)?;
         }
+        write_shared_addresses(&host.shared_addresses, layout, out)?;
     }
     Ok(())
 }
@@ -161,7 +163,7 @@ pub(super) fn write_destinations(
             writeln!(out, "  {} was {}", visible(&name), addresses.join(", "))?;
         }
     }
-    Ok(())
+    write_application_marks(report, layout, out)
 }
 
 fn destination_table(report: &ApplicationReport) -> Table {

@@ -273,6 +273,7 @@ fn source_text(source: NameSource) -> &'static str {
     match source {
         NameSource::ServerName => "the server name in the flow itself",
         NameSource::DnsAnswer => "a DNS answer to this process, which asked for it",
+        NameSource::OuterServerName => "the server name in the flow itself, perhaps of a front",
         NameSource::HostDnsAnswer => "a DNS answer to somebody on the host; who asked is not known",
         NameSource::Inferred => "an earlier name of this application for the address",
         NameSource::Imported => "the file that was imported",

@@ -10,7 +10,9 @@ use super::{
     coverage::{Coverage, Ending, Lost, Watched, coverage_of, losses_of},
     lateness::not_written_since,
 };
-use crate::model::{BackendFailure, BlindSpot, SelfCheck, Timestamp, Verdict, WatchKind, Window};
+use crate::model::{
+    BackendFailure, BlindSpot, DatedResolver, SelfCheck, Timestamp, Verdict, WatchKind, Window,
+};
 
 /// How far back coverage is told of.
 pub(super) const LOOK_BACK: Duration = Duration::from_secs(7 * 86_400);
@@ -62,6 +64,8 @@ pub struct StatusReport {
     pub not_written_since: Option<Timestamp>,
     /// The latest watch period of an observer.
     pub latest: Option<WatchStatus>,
+    /// How the host resolves names, as it was read last in that watch period.
+    pub resolver: Option<DatedResolver>,
     /// Coverage of the last seven days, of the host that was watched last.
     pub coverage: Option<Coverage>,
     /// Watch periods of those days that lost something or broke off.
@@ -155,6 +159,7 @@ pub fn status_report(
         observer_pid,
         not_written_since: latest.and_then(|one| not_written_since(at, one)),
         latest: latest.map(watch_status),
+        resolver: latest.and_then(|one| one.period.resolver()),
         coverage: latest.map(|one| coverage_of(&one.period.host, watched, None, &window, &[])),
         partial: observed
             .iter()

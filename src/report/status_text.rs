@@ -13,6 +13,7 @@ use super::{
     facts::Facts,
     humane::{bytes, count, counted, duration, minute, short_duration},
     lateness::write_lateness,
+    resolver::resolver_text,
     self_check::{dated_finding, write_missed},
     status::{ImportStatus, LOOK_BACK, StatusReport},
     visible,
@@ -83,6 +84,11 @@ fn facts_of(report: &StatusReport) -> Facts {
         );
         facts.add_if("Self-check", latest.self_check.as_ref().map(dated_finding));
     }
+    let resolver = report.resolver.as_ref();
+    facts.add_if(
+        "Resolver",
+        resolver.map(|read| resolver_text(&read.configuration)),
+    );
     let database = &report.database;
     let growth = match database.bytes_per_day {
         Some(growth) => format!(", grows {} a day", bytes(growth)),

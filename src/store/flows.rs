@@ -30,6 +30,7 @@ macro_rules! select_flows {
                k.network_namespace,
                x.given_id,
                x.state,
+               y.opening,
                t.address,
                i.host_id,
                d.name_id,
@@ -49,6 +50,7 @@ macro_rules! select_flows {
              LEFT JOIN name AS n ON n.id = d.name_id
              LEFT JOIN address AS t ON t.id = f.address_id
              LEFT JOIN flow_import AS x ON x.flow_id = f.id
+             LEFT JOIN flow_opening AS y ON y.flow_id = f.id
              LEFT JOIN cgroup AS g ON g.id = k.socket_cgroup_id
              LEFT JOIN run AS r ON r.id = k.run_id ",
             $conditions

@@ -5,13 +5,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// `EgBl` as SQLite's application id: tells our files from those of other programs.
 pub(super) const APPLICATION_ID: i32 = 0x4567_426c;
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/0001_flows.sql"),
     include_str!("../../migrations/0002_self_checks.sql"),
     include_str!("../../migrations/0003_compact.sql"),
     include_str!("../../migrations/0004_packed_runs.sql"),
     include_str!("../../migrations/0005_who.sql"),
-    include_str!("../../migrations/0006_files.sql"),
+    include_str!("../../migrations/0006_openings.sql"),
+    include_str!("../../migrations/0007_files.sql"),
 ];
 
 /// The schema that this program reads and writes.

@@ -25,6 +25,7 @@ mod images;
 mod import;
 mod intern;
 mod lock;
+mod marks;
 mod matching_makers;
 mod merge;
 mod merge_periods;

@@ -83,6 +83,12 @@ WHERE id IN (
 )
 RETURNING maker_id";
 
+/// What goes with flows.
+const DROP_WITH_FLOWS: [&str; 2] = [
+    "DELETE FROM flow_import WHERE flow_id NOT IN (SELECT id FROM flow)",
+    "DELETE FROM flow_opening WHERE flow_id NOT IN (SELECT id FROM flow)",
+];
+
 const DROP_MAKERS: &str = "
 DELETE FROM maker
 WHERE id IN (
@@ -204,12 +210,9 @@ impl Recorder {
     }
 
     fn drop_unused_processes(&mut self) -> Result<u64, StoreError> {
-        self.transaction(|connection| {
-            connection.execute(
-                "DELETE FROM flow_import WHERE flow_id NOT IN (SELECT id FROM flow)",
-                [],
-            )
-        })?;
+        for statement in DROP_WITH_FLOWS {
+            self.transaction(|connection| connection.execute(statement, []))?;
+        }
         self.repeat(|connection| connection.execute(DROP_MAKERS, (ROWS_AT_ONCE,)))?;
         self.repeat(|connection| connection.execute(DROP_PROCESSES, (ROWS_AT_ONCE,)))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Row;
 
-use super::value::Columns as _;
+use super::value::{Columns as _, opening_of};
 use crate::model::{
     Application, Context, Executable, Flow, Name, Namespaces, Process, ProcessKey, Protocol,
     RawIdentity, Timestamp,
@@ -33,6 +33,10 @@ pub(super) fn flow_of(row: &Row<'_>) -> rusqlite::Result<Flow> {
         name: name
             .zip(row.name_source()?)
             .map(|(text, source)| Name { text, source }),
+        opening: row
+            .get::<_, Option<i64>>("opening")?
+            .map(opening_of)
+            .transpose()?,
         outcome: row.outcome()?,
         errno: row.get("errno")?,
         state: row.get("state")?,

@@ -6,7 +6,7 @@ use rusqlite::{Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{NameSource, Outcome, Timestamp};
+use crate::model::{NameSource, OpeningKind, Outcome, Timestamp};
 
 /// Identifies a row by all of its columns at once.
 pub(super) type Digest = [u8; 32];
@@ -26,7 +26,9 @@ pub(super) fn nanoseconds(value: Duration) -> i64 {
     i64::try_from(value.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Best first, as the table `name_source` numbers them.
+/// As the table `name_source` numbers them. Of several sources of one name the lowest number is told: what
+/// a flow says beside an encrypted name is the least of them there, since whoever else knows that name
+/// confirms it.
 pub(super) fn rank(source: NameSource) -> i64 {
     match source {
         NameSource::ServerName => 1,
@@ -34,6 +36,7 @@ pub(super) fn rank(source: NameSource) -> i64 {
         NameSource::HostDnsAnswer => 3,
         NameSource::Inferred => 4,
         NameSource::Imported => 5,
+        NameSource::OuterServerName => 6,
     }
 }
 
@@ -44,6 +47,7 @@ pub(super) fn source_of_rank(rank: i64) -> NameSource {
         2 => NameSource::DnsAnswer,
         3 => NameSource::HostDnsAnswer,
         4 => NameSource::Inferred,
+        6 => NameSource::OuterServerName,
         _ => NameSource::Imported,
     }
 }
@@ -71,6 +75,23 @@ pub(super) fn outcome_of(number: i64) -> rusqlite::Result<Outcome> {
         .into_iter()
         .find(|outcome| number_of(*outcome) == number)
         .ok_or_else(|| invalid(format!("{number} is no outcome").into()))
+}
+
+/// The number of an opening, as the table `opening` has it.
+pub(super) fn number_of_opening(opening: OpeningKind) -> i64 {
+    match opening {
+        OpeningKind::EncryptedClientHello => 1,
+        OpeningKind::Proxy => 2,
+        OpeningKind::MayStartTls => 3,
+    }
+}
+
+/// The opposite of [`number_of_opening`].
+pub(super) fn opening_of(number: i64) -> rusqlite::Result<OpeningKind> {
+    OpeningKind::ALL
+        .into_iter()
+        .find(|opening| number_of_opening(*opening) == number)
+        .ok_or_else(|| invalid(format!("{number} is no opening").into()))
 }
 
 /// A list or object as JSON text.
@@ -153,8 +174,8 @@ pub(super) fn invalid(cause: Box<dyn std::error::Error + Send + Sync>) -> rusqli
 
 #[cfg(test)]
 mod tests {
-    use super::{number_of, outcome_of};
-    use crate::model::Outcome;
+    use super::{number_of, number_of_opening, opening_of, outcome_of, rank, source_of_rank};
+    use crate::model::{NameSource, OpeningKind, Outcome};
 
     #[test]
     fn every_outcome_has_a_number_of_its_own_as_the_migration_wrote_it() {
@@ -167,5 +188,25 @@ mod tests {
             assert!(migration.contains(&row), "{row}");
         }
         assert!(outcome_of(10).is_err());
+    }
+
+    #[test]
+    fn every_source_and_opening_has_a_number_of_its_own_as_the_migrations_wrote_it() {
+        let migrations = concat!(
+            include_str!("../../migrations/0001_flows.sql"),
+            include_str!("../../migrations/0006_openings.sql"),
+        );
+        for source in NameSource::ALL {
+            assert_eq!(source_of_rank(rank(source)), source);
+            let row = format!("({}, '{}')", rank(source), source.word());
+            assert!(migrations.contains(&row), "{row}");
+        }
+        for opening in OpeningKind::ALL {
+            let number = number_of_opening(opening);
+            assert_eq!(opening_of(number).unwrap(), opening);
+            let row = format!("({number}, '{}')", opening.word());
+            assert!(migrations.contains(&row), "{row}");
+        }
+        assert!(opening_of(4).is_err());
     }
 }

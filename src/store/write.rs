@@ -8,7 +8,7 @@ use super::{
     intern::{Interned, MakerRow},
     rollup::{Meet, Sums},
     share::{FlowReferences, Share, destination_of, last_of},
-    value::{count, json, nanoseconds, number_of, rank},
+    value::{count, json, nanoseconds, number_of, number_of_opening, rank},
 };
 use crate::model::{Flow, IdentityRecord, Loss, Process, Timestamp, WatchPeriod};
 
@@ -250,6 +250,13 @@ impl Writer<'_> {
                      VALUES (?1, ?2, ?3)",
                 )?
                 .execute((number, place.given_id, &flow.state))?;
+        }
+        if let Some(opening) = flow.opening {
+            self.connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO flow_opening (flow_id, opening) VALUES (?1, ?2)",
+                )?
+                .execute((number, number_of_opening(opening)))?;
         }
         Ok((number, Share::of(flow, &references)))
     }

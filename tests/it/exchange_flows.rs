@@ -4,11 +4,14 @@ use std::{net::IpAddr, time::Duration};
 
 use egress_baseline::{
     exchange::{parse_line, render_record},
-    model::{Executable, Flow, Name, Process, Protocol, RawIdentity, Record, RecordedFlow},
+    model::{
+        Executable, Flow, Name, OpeningKind, Process, Protocol, RawIdentity, Record, RecordedFlow,
+    },
 };
 use proptest::{
     option,
     prelude::{BoxedStrategy, Strategy, any, proptest},
+    sample::select,
 };
 
 use crate::exchange_records::{
@@ -33,6 +36,7 @@ fn flow() -> BoxedStrategy<Flow> {
         option::of(any::<u16>()),
         protocol(),
         option::of(name()),
+        option::of(select(OpeningKind::ALL.as_slice())),
     );
     let ending = (outcome(), option::of(any::<i32>()), option::of(text()));
     let times = (time(), option::of(time()), option::of(any::<u64>()));
@@ -53,7 +57,7 @@ fn flow() -> BoxedStrategy<Flow> {
     )
         .prop_map(
             |(flow_id, source_port, place, ending, times, socket, sums)| {
-                let (address, port, protocol, name) = place;
+                let (address, port, protocol, name, opening) = place;
                 Flow {
                     flow_id,
                     start: times.0,
@@ -66,6 +70,7 @@ fn flow() -> BoxedStrategy<Flow> {
                     port: port.filter(|_| protocol.has_ports() || protocol == Protocol::UNKNOWN),
                     protocol,
                     name,
+                    opening,
                     outcome: ending.0,
                     errno: ending.1,
                     state: ending.2,

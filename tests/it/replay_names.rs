@@ -184,7 +184,7 @@ fn a_server_name_is_read_from_pieces_as_long_as_none_is_missing() {
 }
 
 #[test]
-fn a_connection_that_was_recorded_keeps_its_name() {
+fn what_follows_a_late_server_name_goes_under_it() {
     let mut pipeline = pipeline();
     resolve(&mut pipeline, SHELL, "edge.example.net", PLACE);
     let connect = connect(1, 10);
@@ -197,8 +197,10 @@ fn a_connection_that_was_recorded_keeps_its_name() {
         &mut pipeline,
         KernelEvent::ConnectionEnd(established.clone()),
     );
+    let first = pipeline.flush(clock(100), false);
     let expected = Some(("edge.example.net", NameSource::DnsAnswer));
-    assert_eq!(name(&pipeline.flush(clock(100), false)), expected);
+    assert_eq!(name(&first), expected);
+    assert_eq!(first.flows[0].flow.attempts, 1);
     let hello = client_hello("www.example.org");
     give(&mut pipeline, opening(1, 1_000, &hello));
     let over = ConnectionEnd {
@@ -209,8 +211,10 @@ fn a_connection_that_was_recorded_keeps_its_name() {
     };
     take_at(&mut pipeline, KernelEvent::ConnectionEnd(over), 105);
     let batch = pipeline.flush(clock(110), true);
+    let expected = Some(("www.example.org", NameSource::ServerName));
     assert_eq!(name(&batch), expected);
-    assert_eq!(batch.flows[0].flow.bytes_out, Some(700));
+    let rest = &batch.flows[0].flow;
+    assert_eq!((rest.attempts, rest.bytes_out), (0, Some(700)));
 }
 
 #[test]

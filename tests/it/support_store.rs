@@ -115,6 +115,7 @@ pub(crate) fn flow(start: i64, address: &str) -> Flow {
         port: Some(443),
         protocol: Protocol::TCP,
         name: None,
+        opening: None,
         outcome: Outcome::Established,
         errno: None,
         state: None,

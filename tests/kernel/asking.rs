@@ -5,7 +5,9 @@ use std::{
     fs, io,
     io::Write,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
+    os::unix::process::CommandExt,
     path::Path,
+    process::Command,
     time::Duration,
 };
 
@@ -36,7 +38,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn play(words: &[&str]) -> Report {
     let attempts = match words {
         ["libc", configuration, name] => through_libc(Path::new(configuration), name),
+        ["musl", configuration, program, name] => {
+            through_musl(Path::new(configuration), program, name)
+        }
         ["own", name] => ask_own(name).and_then(to_peer),
+        ["greet", name, greeting] => ask_own(name).and_then(|address| {
+            TcpStream::connect((address, OPEN_PORT))?.write_all(greeting.as_bytes())
+        }),
         ["hello", name, pieces] => {
             ask_own(name).and_then(|address| say_hello(address, pieces.parse().unwrap_or(1)))
         }
@@ -64,6 +72,29 @@ fn to_peer(address: IpAddr) -> io::Result<()> {
 /// As most programs: the C library, which reads `/etc/resolv.conf`. What stands there on this machine
 /// is covered up, for this process alone.
 fn through_libc(configuration: &Path, name: &str) -> io::Result<()> {
+    with_configuration(configuration, || {
+        let found = (name, OPEN_PORT).to_socket_addrs()?;
+        let address = found.map(|found| found.ip()).find(IpAddr::is_ipv4);
+        to_peer(address.ok_or_else(|| io::Error::other("no address"))?)
+    })
+}
+
+/// As a static program that brings a C library of its own: it takes this process over, and says what it
+/// is told to say.
+fn through_musl(configuration: &Path, program: &str, name: &str) -> io::Result<()> {
+    let said = serde_json::to_string(&Report::Made(Made::default()))?;
+    with_configuration(configuration, || {
+        let mut command = Command::new(program);
+        let port = OPEN_PORT.to_string();
+        Err(command.args([name, port.as_str(), "hello", &said]).exec())
+    })
+}
+
+/// Does `work` where that is what `/etc/resolv.conf` says.
+fn with_configuration(
+    configuration: &Path,
+    work: impl FnOnce() -> io::Result<()> + Send,
+) -> io::Result<()> {
     with_own_mounts(|| {
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change("/", private)?;
@@ -74,9 +105,7 @@ fn through_libc(configuration: &Path, name: &str) -> io::Result<()> {
         mount_bind(configuration, usual)?;
         // A thread may be in another network namespace than its process.
         Isolation::prove().map_err(io::Error::other)?;
-        let found = (name, OPEN_PORT).to_socket_addrs()?;
-        let address = found.map(|found| found.ip()).find(IpAddr::is_ipv4);
-        to_peer(address.ok_or_else(|| io::Error::other("no address"))?)
+        work()
     })?
 }
 

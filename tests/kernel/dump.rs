@@ -22,6 +22,7 @@ pub(crate) struct Flow {
     pub(crate) dst_port: Option<u16>,
     pub(crate) dst_name: Option<String>,
     pub(crate) name_source: Option<String>,
+    pub(crate) opening: Option<String>,
     pub(crate) attempts: u64,
     pub(crate) bytes_out: Option<u64>,
     pub(crate) bytes_in: Option<u64>,

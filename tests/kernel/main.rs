@@ -25,6 +25,7 @@ mod lifecycle;
 mod load;
 mod modules;
 mod multipath;
+mod musl;
 mod name_servers;
 mod names;
 mod observer;

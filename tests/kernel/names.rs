@@ -1,7 +1,7 @@
 //! What destinations are called: real resolvers, and processes that ask them in the ways in which
 //! programs do.
 
-use std::{collections::BTreeMap, fs, io, net::IpAddr, sync::LazyLock};
+use std::{collections::BTreeMap, fs, io, net::IpAddr, path::PathBuf, sync::LazyLock};
 
 use egress_baseline::canary::{OPEN_PORT, PEER_ADDRESS4};
 use libtest_mimic::{Completion, Failed, Trial};
@@ -11,6 +11,7 @@ use super::{
     asking::{NAME_IN_HELLO, NAME_IN_INITIAL},
     child::Report,
     dump::{Dump, Flow},
+    musl,
     name_servers::{ANSWERED, FORGED, Resolver, STUB, Untried, with_server},
     observer::{NO_SELF_CHECK, Observer, ask},
     requirements::not_tried,
@@ -19,7 +20,7 @@ use super::{
 };
 
 /// Processes by what is tried with them: their words, and how their destination must be called.
-const CASES: [Case; 12] = [
+const CASES: [Case; 16] = [
     case(
         "the C library asks for both addresses",
         &["libc", "{udp}", "libc.example"],
@@ -39,6 +40,16 @@ const CASES: [Case; 12] = [
         "a name that a stub on this host answered over TCP is that of its asker",
         &["libc", "{stub-tcp}", "stub-tcp.example"],
         Some(("stub-tcp.example", "dns_answer")),
+    ),
+    case(
+        "a static program asks through musl",
+        &["musl", "{udp}", "{client}", "musl.example"],
+        Some(("musl.example", "dns_answer")),
+    ),
+    case(
+        "musl asks all its servers at once, and the first answer counts",
+        &["musl", "{both}", "{client}", "musl-both.example"],
+        Some(("musl-both.example", "dns_answer")),
     ),
     case(
         "a program that speaks DNS itself is told apart from others at the same address",
@@ -66,6 +77,22 @@ const CASES: [Case; 12] = [
         Some((NAME_IN_INITIAL, "server_name")),
     ),
     case(
+        "what a proxy is asked for is not read, and that is said",
+        &[
+            "greet",
+            "proxy.example",
+            "CONNECT www.example.org:443 HTTP/1.1\r\n",
+        ],
+        Some(("proxy.example", "dns_answer")),
+    )
+    .hiding("proxy"),
+    case(
+        "a protocol that may go over to TLS later is said to be one",
+        &["greet", "mail.example", "EHLO client.example\r\n"],
+        Some(("mail.example", "dns_answer")),
+    )
+    .hiding("may_start_tls"),
+    case(
         "an answer from where it was asked for names its address",
         &["other-server", "right-answer.example"],
         Some(("right-answer.example", "dns_answer")),
@@ -86,6 +113,17 @@ struct Case {
     what: &'static str,
     words: &'static [&'static str],
     name: Option<(&'static str, &'static str)>,
+    /// How it hides the server that is meant.
+    opening: Option<&'static str>,
+}
+
+impl Case {
+    const fn hiding(self, opening: &'static str) -> Self {
+        Self {
+            opening: Some(opening),
+            ..self
+        }
+    }
 }
 
 const fn case(
@@ -93,7 +131,12 @@ const fn case(
     words: &'static [&'static str],
     name: Option<(&'static str, &'static str)>,
 ) -> Case {
-    Case { what, words, name }
+    Case {
+        what,
+        words,
+        name,
+        opening: None,
+    }
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -101,7 +144,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .iter()
         .map(|case| {
             let name = format!("names: {}", case.what);
-            Trial::ignorable_test(name, || tried(|session| judge(session, case)))
+            Trial::ignorable_test(name, || tried_case(case))
         })
         .chain([
             Trial::ignorable_test(
@@ -119,19 +162,37 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
+/// Some cases need a program that not every machine can build.
+fn tried_case(case: &Case) -> Result<Completion, Failed> {
+    let needs_client = case.words.contains(&CLIENT);
+    if needs_client && let Ok(session) = &*SESSION {
+        match &session.client {
+            Ok(_) => {}
+            Err(Untried::Lacking(why)) => return not_tried(case.what, "musl", why),
+            Err(Untried::Broken(why)) => return Err(why.into()),
+        }
+    }
+    tried(|session| judge(session, case))
+}
+
+/// What stands for the path of the program that musl's compiler built.
+const CLIENT: &str = "{client}";
+
+static SESSION: LazyLock<Result<Session, Untried>> = LazyLock::new(hold);
+
 /// What happened, and what was recorded of it, with names and without.
 struct Session {
     dump: Dump,
     /// What the observer said of itself.
     status: String,
     runs: BTreeMap<&'static str, Result<Run, String>>,
+    client: Result<PathBuf, Untried>,
     silent: Result<Run, String>,
     without: Dump,
     without_run: Result<Run, String>,
 }
 
 fn tried(judge: impl FnOnce(&Session) -> Result<(), String>) -> Result<Completion, Failed> {
-    static SESSION: LazyLock<Result<Session, Untried>> = LazyLock::new(hold);
     match &*SESSION {
         Ok(session) => judge(session)
             .map(|()| Completion::Completed)
@@ -145,14 +206,18 @@ fn hold() -> Result<Session, Untried> {
     let workshop = Workshop::build_quiet()?;
     let resolver = Resolver::at_peer(&workshop)?;
     let stub = Resolver::on_host(&workshop)?;
-    let configurations = configurations(&workshop)?;
+    let client = musl::client(&workshop);
+    let mut words_for = configurations(&workshop)?;
+    if let Ok(client) = &client {
+        words_for.insert(CLIENT, client.display().to_string());
+    }
     let backend = backend_asked_for();
     let database = workshop.path().join("names.db");
     let observer = Observer::start(&database, &["--backend", &backend])?;
     // Everything is read at once afterwards, so that nothing depends on who is faster.
     let (runs, silent) = observer.while_paused(|| {
         with_server(&workshop, || {
-            let runs = run_cases(&workshop, &configurations);
+            let runs = run_cases(&workshop, &words_for);
             let silent = workshop.run("names-silent", &["--part-ask", "silent"]);
             (runs, silent)
         })
@@ -175,6 +240,7 @@ fn hold() -> Result<Session, Untried> {
         dump,
         status: String::from_utf8_lossy(&status.stdout).into_owned(),
         runs,
+        client,
         silent,
         without,
         without_run,
@@ -199,6 +265,10 @@ fn configurations(workshop: &Workshop) -> io::Result<BTreeMap<&'static str, Stri
         (
             "{tcp}",
             format!("nameserver {PEER_ADDRESS4}\noptions use-vc\n"),
+        ),
+        (
+            "{both}",
+            format!("nameserver {PEER_ADDRESS4}\nnameserver {STUB}\n"),
         ),
         ("{stub}", format!("nameserver {STUB}\n")),
         ("{stub-tcp}", format!("nameserver {STUB}\noptions use-vc\n")),
@@ -225,7 +295,11 @@ fn run_cases(
         }));
         (case.what, workshop.run(format!("names-{number}"), &words))
     };
-    CASES.iter().enumerate().map(run).collect()
+    // Without the program there is nothing to run: that is said where it is judged.
+    let can_run = |(_, case): &(usize, &Case)| {
+        !case.words.contains(&CLIENT) || configurations.contains_key(CLIENT)
+    };
+    CASES.iter().enumerate().filter(can_run).map(run).collect()
 }
 
 /// The flow of a process to where it went after it had asked.
@@ -257,12 +331,15 @@ fn judge(session: &Session, case: &Case) -> Result<(), String> {
         ["other-server", ..] => ANSWERED.into(),
         _ => PEER_ADDRESS4.into(),
     };
-    match named(&flow) == case.name && flow.dst_ip == Some(expected_address) {
+    let is_right = named(&flow) == case.name && flow.opening.as_deref() == case.opening;
+    match is_right && flow.dst_ip == Some(expected_address) {
         true => Ok(()),
         false => Err(format!(
-            "expected {:?} at {expected_address}, recorded {:?} in {flow}; lost: {:?}",
+            "expected {:?} {:?} at {expected_address}, recorded {:?} {:?} in {flow}; lost: {:?}",
             case.name,
+            case.opening,
             named(&flow),
+            flow.opening,
             session.dump.losses
         )),
     }

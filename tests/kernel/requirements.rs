@@ -33,6 +33,7 @@ pub(crate) fn unknown_requirements() -> Vec<String> {
             "real_traffic",
             "dnsmasq",
             "curl",
+            "musl",
             "bash",
         ])
         .collect();

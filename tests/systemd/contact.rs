@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{self, Write},
-    net::{Ipv4Addr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -34,6 +34,7 @@ pub(crate) fn run(words: &[OsString]) -> Option<ExitCode> {
     let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
     let result = match words.as_slice() {
         ["--contact", port] => contact(port),
+        ["--contact-named", name, port] => contact_named(name, port),
         ["--load", path] => load(Path::new(path)),
         _ => return None,
     };
@@ -49,6 +50,15 @@ pub(crate) fn run(words: &[OsString]) -> Option<ExitCode> {
 fn contact(port: &str) -> io::Result<()> {
     let port = port.parse().map_err(io::Error::other)?;
     refused(TcpStream::connect((PEER, port)).map(drop))
+}
+
+/// Asks for the name, as most programs do: through the C library.
+fn contact_named(name: &str, port: &str) -> io::Result<()> {
+    let port: u16 = port.parse().map_err(io::Error::other)?;
+    let mut found = (name, port).to_socket_addrs()?;
+    let address = found.find(SocketAddr::is_ipv4);
+    let address = address.ok_or_else(|| io::Error::other("no address"))?;
+    refused(TcpStream::connect(address).map(drop))
 }
 
 fn refused(result: io::Result<()>) -> io::Result<()> {

@@ -24,17 +24,20 @@ struct Case {
     context: &'static str,
     /// Whether it runs as user 1000.
     is_alices: bool,
+    /// The name that it asks for, and how that is known.
+    called: Option<(&'static str, &'static str)>,
     start: fn() -> Result<String, String>,
 }
 
 const CONTACT: &str = "/tests/systemd";
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 12] = [
     Case {
         name: "a unit",
         port: 3002,
         context: "unit:lab-plain.service",
         is_alices: false,
+        called: None,
         start: || systemctl(&["start", "lab-plain.service"]),
     },
     Case {
@@ -42,6 +45,7 @@ const CASES: [Case; 8] = [
         port: 3003,
         context: "unit:lab-template@.service",
         is_alices: false,
+        called: None,
         start: || systemctl(&["start", "lab-template@blue.service"]),
     },
     Case {
@@ -49,6 +53,7 @@ const CASES: [Case; 8] = [
         port: 3004,
         context: "unit:lab-timed.service",
         is_alices: false,
+        called: None,
         start: || systemctl(&["restart", "lab-timed.timer"]),
     },
     Case {
@@ -56,6 +61,7 @@ const CASES: [Case; 8] = [
         port: 3005,
         context: "unit:run-*.service",
         is_alices: false,
+        called: None,
         start: || {
             run(
                 "systemd-run",
@@ -68,6 +74,7 @@ const CASES: [Case; 8] = [
         port: 3006,
         context: "unit:lab-scope.scope",
         is_alices: false,
+        called: None,
         start: || {
             let scope = ["--quiet", "--scope", "--unit=lab-scope"];
             let contact = ["--", CONTACT, "--contact", "3006"];
@@ -79,6 +86,7 @@ const CASES: [Case; 8] = [
         port: 3007,
         context: "cron:alice",
         is_alices: true,
+        called: None,
         start: || {
             // It remembers that the jobs of this boot have run.
             fs::remove_file("/run/crond.reboot").map_err(|cause| cause.to_string())?;
@@ -90,6 +98,7 @@ const CASES: [Case; 8] = [
         port: 3008,
         context: "session:alice",
         is_alices: true,
+        called: None,
         start: || as_alice("/tests/systemd --contact 3008"),
     },
     Case {
@@ -97,8 +106,68 @@ const CASES: [Case; 8] = [
         port: 3009,
         context: "user-unit:alice:lab-user.service",
         is_alices: true,
+        called: None,
         start: || {
             as_alice("XDG_RUNTIME_DIR=/run/user/1000 systemctl --user start lab-user.service")
+        },
+    },
+    Case {
+        name: "a job of at",
+        port: 3010,
+        context: "at:alice",
+        is_alices: true,
+        called: None,
+        start: || as_alice("echo '/tests/systemd --contact 3010' | at now"),
+    },
+    Case {
+        name: "a machine of systemd-nspawn",
+        port: 3011,
+        context: "container:nspawn/lab",
+        is_alices: false,
+        called: None,
+        start: || {
+            // The guest's own programs, over an empty root.
+            let root = [
+                "--quiet",
+                "--directory=/",
+                "--volatile=yes",
+                "--machine=lab",
+            ];
+            let inside = ["--bind-ro=/tests", "--", CONTACT, "--contact", "3011"];
+            run("systemd-nspawn", &[root.as_slice(), &inside].concat())
+        },
+    },
+    Case {
+        name: "who asks systemd-resolved by packets",
+        port: 3012,
+        context: "unit:lab-stub.service",
+        is_alices: false,
+        called: Some(("stub.example", "dns_answer")),
+        start: || {
+            let unit = ["--quiet", "--wait", "--unit=lab-stub"];
+            let files = "--property=BindReadOnlyPaths=/etc/nsswitch.stub:/etc/nsswitch.conf";
+            let contact = [
+                files,
+                "--",
+                CONTACT,
+                "--contact-named",
+                "stub.example",
+                "3012",
+            ];
+            run("systemd-run", &[unit.as_slice(), &contact].concat())
+        },
+    },
+    Case {
+        name: "who asks systemd-resolved through nss-resolve",
+        port: 3013,
+        context: "unit:lab-library.service",
+        is_alices: false,
+        // The answer came to the service: the asker has what the host was told.
+        called: Some(("library.example", "host_dns_answer")),
+        start: || {
+            let unit = ["--quiet", "--wait", "--unit=lab-library", "--", CONTACT];
+            let contact = ["--contact-named", "library.example", "3013"];
+            run("systemd-run", &[unit.as_slice(), &contact].concat())
         },
     },
 ];
@@ -124,7 +193,7 @@ pub(crate) fn trials(backend: &'static str, ready: fn(&str) -> Result<(), String
         .map(|case| {
             let recorded = Arc::clone(&recorded);
             Trial::test(
-                format!("{backend}: {} is known by its context", case.name),
+                format!("{backend}: {} is known by its {}", case.name, what(case)),
                 move || match recorded.get_or_init(|| ready(backend).and_then(|()| play())) {
                     Ok(recorded) => judge(case, recorded),
                     Err(cause) => Err(cause.into()),
@@ -132,6 +201,13 @@ pub(crate) fn trials(backend: &'static str, ready: fn(&str) -> Result<(), String
             )
         })
         .collect()
+}
+
+fn what(case: &Case) -> &'static str {
+    match case.called {
+        Some(_) => "destination's name",
+        None => "context",
+    }
 }
 
 /// Has the service record through that backend.
@@ -209,8 +285,16 @@ fn judge(case: &Case, recorded: &Recorded) -> Result<(), Failed> {
             && !flow.exe_is_foreign
             && (flow.uid == Some(1000)) == case.is_alices
     };
-    if contexts == BTreeSet::from([case.context]) && flows.iter().all(is_right) {
+    let is_called = |flow: &&Flow| match case.called {
+        Some((name, source)) => {
+            flow.dst_name.as_deref() == Some(name) && flow.name_source.as_deref() == Some(source)
+        }
+        None => true,
+    };
+    let are_right = flows.iter().all(is_right) && flows.iter().all(is_called);
+    if contexts == BTreeSet::from([case.context]) && are_right {
         return Ok(());
     }
-    Err(format!("expected {}, recorded {flows:?}", case.context).into())
+    let expected = format!("{} {:?}", case.context, case.called);
+    Err(format!("expected {expected}, recorded {flows:?}").into())
 }

@@ -20,6 +20,8 @@ pub(crate) struct Flow {
     pub(crate) uid: Option<u32>,
     pub(crate) dst_ip: Option<IpAddr>,
     pub(crate) dst_port: Option<u16>,
+    pub(crate) dst_name: Option<String>,
+    pub(crate) name_source: Option<String>,
     pub(crate) attempts: u64,
 }
 

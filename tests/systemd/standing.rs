@@ -41,6 +41,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "a member of the group sees the observer run",
             member_sees_it_run,
         ),
+        Trial::test(
+            "how names are resolved is recorded, though the resolver starts after the service",
+            resolver_is_recorded,
+        ),
         Trial::test("systemd finds no fault with the units", units_are_verified),
     ]
 }
@@ -94,6 +98,27 @@ fn boot_gap_is_recorded() -> Result<(), Failed> {
          and {boots}"
     )
     .into())
+}
+
+fn resolver_is_recorded() -> Result<(), Failed> {
+    let read = await_some("the servers that systemd-resolved asks", || {
+        let read = status()?["resolver"].clone();
+        let is_there = read["resolved"]["asks"][0].as_str() == Some("10.77.0.2");
+        Ok(is_there.then_some(read))
+    })?;
+    let text = run("egress-baseline", &["status"])?;
+    let line = text.lines().find(|line| line.starts_with("Resolver"));
+    let is_told = line.is_some_and(|line| {
+        line.contains("127.0.0.53 (systemd-resolved asks 10.77.0.2)")
+            && line.contains("names through resolve are known of the host only")
+    });
+    if is_told
+        && read["nameservers"] == serde_json::json!(["127.0.0.53"])
+        && read["resolved"]["domains"] == serde_json::json!(["~."])
+    {
+        return Ok(());
+    }
+    Err(format!("it tells {line:?} and {read}").into())
 }
 
 fn threads_are_confined() -> Result<(), Failed> {

@@ -15,9 +15,10 @@ use streams::{DnsStream, FirstPackets, Reading};
 use super::makers::Makers;
 use crate::{
     model::{
-        BootClock, Endpoint, LossCause, Name, NameSource, Payload, PayloadKind, ProcessKey, Sender,
+        BootClock, Endpoint, LossCause, Name, NameSource, OpeningKind, Payload, PayloadKind,
+        ProcessKey, Sender,
     },
-    names::{Asker, Channel, Direction, Names, Opening},
+    names::{Asker, Channel, Direction, Names, Opening, Plain},
 };
 
 /// Names that are told apart; what is called otherwise has no name.
@@ -61,18 +62,25 @@ pub(super) struct Naming {
     quic: HashMap<(ProcessKey, Endpoint, u16), FirstPackets, RandomState>,
     last_flow: u64,
     /// What the first packets of QUIC call a destination.
-    called_by_quic: HashMap<Datagrams, NameNumber, RandomState>,
+    called_by_quic: HashMap<Datagrams, Said, RandomState>,
     /// What applications, by their numbers, called an address; nothing if that was more than one name.
     called: HashMap<(u32, IpAddr), Option<NameNumber>, RandomState>,
     lost: u64,
 }
 
-/// The name of a connection, by its socket.
-pub(super) type Named = (u64, NameNumber);
+/// What a flow is called, and what it says itself of the server that is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) name: Option<NameNumber>,
+    pub(super) opening: Option<OpeningKind>,
+}
+
+/// What a connection says, by its socket.
+pub(super) type Opened = (u64, Said);
 
 impl Naming {
-    /// Takes in a packet. Tells what a connection is called, if that is what it says.
-    pub(super) fn take(&mut self, payload: &Payload, clock: BootClock) -> Option<Named> {
+    /// Takes in a packet. Tells what a connection says of its server, if that is what it holds.
+    pub(super) fn take(&mut self, payload: &Payload, clock: BootClock) -> Option<Opened> {
         self.has_heard = true;
         match payload.kind {
             PayloadKind::Dns => {
@@ -103,9 +111,43 @@ impl Naming {
         }
     }
 
-    /// What the destination of a flow is called, as far as the flow does not say it itself: by the first
-    /// packets of QUIC, by answers to the process or to anybody, or as the application called it before.
+    /// What the destination of a flow is called, as far as a connection does not say it itself: by the
+    /// first packets of QUIC, by answers to the process or to anybody, or as the application called it
+    /// before.
     pub(super) fn of_contact(
+        &mut self,
+        sender: &Sender,
+        remote: &Endpoint,
+        makers: &mut Makers,
+        clock: BootClock,
+    ) -> Said {
+        if !self.has_heard {
+            return Said::default();
+        }
+        let said = self.called_by_quic.get(&(sender.process, *remote));
+        let said = said.copied().unwrap_or_default();
+        if self.source_of(said.name) == Some(NameSource::ServerName) {
+            return said;
+        }
+        let known = self.told(sender, remote, makers, clock);
+        self.best_of(said, known)
+    }
+
+    /// What a flow says, under the better of its own name and of one that is known from elsewhere.
+    pub(super) fn best_of(&self, said: Said, known: Option<NameNumber>) -> Said {
+        let names = [said.name, known].into_iter().flatten();
+        Said {
+            name: names.min_by_key(|name| self.source_of(Some(*name))),
+            ..said
+        }
+    }
+
+    fn source_of(&self, name: Option<NameNumber>) -> Option<NameSource> {
+        Some(self.name(name?)?.source)
+    }
+
+    /// By answers, or as the application called it before.
+    fn told(
         &mut self,
         sender: &Sender,
         remote: &Endpoint,
@@ -113,12 +155,6 @@ impl Naming {
         clock: BootClock,
     ) -> Option<NameNumber> {
         let address = remote.address?;
-        if !self.has_heard {
-            return None;
-        }
-        if let Some(name) = self.called_by_quic.get(&(sender.process, *remote)) {
-            return Some(*name);
-        }
         let number = self.askers.get(&sender.process).copied();
         let asker = Asker(number.unwrap_or(NEVER_ASKED));
         match self.names.name_of(asker, address, clock.now()) {
@@ -209,12 +245,19 @@ impl Naming {
             .dns_message(&channel, direction(payload), &payload.bytes, at);
     }
 
-    fn number_of_server(&mut self, opening: &Opening) -> Option<NameNumber> {
-        let text = opening.server_name()?.as_str().to_owned();
-        self.number(Name {
-            text,
-            source: NameSource::ServerName,
-        })
+    /// What the first bytes of a flow say of the server, if anything.
+    fn said_by(&mut self, opening: &Opening) -> Option<Said> {
+        let kind = kind_of(opening);
+        let source = match kind {
+            Some(OpeningKind::EncryptedClientHello) => NameSource::OuterServerName,
+            _ => NameSource::ServerName,
+        };
+        let name = opening.server_name().map(|name| name.as_str().to_owned());
+        let said = Said {
+            name: name.and_then(|text| self.number(Name { text, source })),
+            opening: kind,
+        };
+        (said != Said::default()).then_some(said)
     }
 
     fn number(&mut self, name: Name) -> Option<NameNumber> {
@@ -266,5 +309,20 @@ fn direction(payload: &Payload) -> Direction {
     match payload.is_received {
         true => Direction::Received,
         false => Direction::Sent,
+    }
+}
+
+/// How an opening hides the server that is meant, if it does.
+fn kind_of(opening: &Opening) -> Option<OpeningKind> {
+    match opening {
+        Opening::ClientHello(hello) => hello
+            .is_encrypted
+            .then_some(OpeningKind::EncryptedClientHello),
+        Opening::Plain(Plain::Proxy) => Some(OpeningKind::Proxy),
+        Opening::Plain(Plain::MayStartTls) => Some(OpeningKind::MayStartTls),
+        Opening::Plain(Plain::OldTls | Plain::Other)
+        | Opening::TooLong
+        | Opening::Unreadable
+        | Opening::GivenUp => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MOST_OPENINGS, Named, Naming, direction};
+use super::{MOST_OPENINGS, Naming, Opened, direction};
 use crate::{
     model::{BootClock, Endpoint, Payload, Timestamp},
     names::FlowId,
@@ -85,7 +85,7 @@ impl Naming {
             .dns_stream(&channel, direction(payload), bytes, at);
     }
 
-    pub(super) fn take_opening(&mut self, payload: &Payload, clock: BootClock) -> Option<Named> {
+    pub(super) fn take_opening(&mut self, payload: &Payload, clock: BootClock) -> Option<Opened> {
         let at = clock.at(payload.at_boot_ns);
         if self.streams.len() >= MOST_OPENINGS {
             let unread = self.streams.values().filter(|reading| !reading.is_read);
@@ -115,8 +115,7 @@ impl Naming {
         let opening = self.names.stream_start(flow, &payload.bytes, at)?;
         reading.is_read = true;
         self.names.forget(flow, at);
-        let name = self.number_of_server(&opening)?;
-        Some((payload.socket, name))
+        Some((payload.socket, self.said_by(&opening)?))
     }
 
     pub(super) fn take_quic(&mut self, payload: &Payload, clock: BootClock) {
@@ -156,9 +155,9 @@ impl Naming {
         };
         first.read_at = Some(at);
         self.names.forget(flow, at);
-        if let Some(name) = self.number_of_server(&opening) {
+        if let Some(said) = self.said_by(&opening) {
             self.called_by_quic
-                .insert((payload.process, payload.remote), name);
+                .insert((payload.process, payload.remote), said);
         }
     }
 }

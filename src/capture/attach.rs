@@ -19,8 +19,7 @@ use libbpf_rs::{
 use super::{
     Backend, CaptureError, Settings,
     backend::{
-        CONNECTIONS, Hook, NAMES, NO_NAMES, NO_RESULTS, Need, OPEN_SOCKETS, TRACEPOINT,
-        blind_spot,
+        CONNECTIONS, Hook, NAMES, NO_NAMES, NO_RESULTS, Need, OPEN_SOCKETS, TRACEPOINT, blind_spot,
     },
     complaint::{attach_failure, hear, last_complaint, load_failure, reason},
     hooker::Hooker,
@@ -359,7 +358,8 @@ mod tests {
 
     #[test]
     fn only_what_reads_names_is_left_out_for_its_own_failure() {
-        let refused = "load the BPF programs: Invalid argument (program `names_egress`: R1 is no socket)";
+        let refused =
+            "load the BPF programs: Invalid argument (program `names_egress`: R1 is no socket)";
         assert!(is_about_names(refused));
         for reason in [
             "load the BPF programs: Invalid argument (program `cgroup_skb_egress`: no)",

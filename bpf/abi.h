@@ -105,10 +105,6 @@ struct bpf_tcp_sock {
 	__u32 sacked_out;
 	__u64 bytes_received;
 	__u64 bytes_acked;
-	__u32 dsack_dups;
-	__u32 delivered;
-	__u32 delivered_ce;
-	__u32 icsk_retransmits;
 };
 
 struct bpf_sock_addr {

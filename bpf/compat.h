@@ -155,6 +155,14 @@ static __always_inline struct sock *plain_sock(const void *sk)
 	return plain;
 }
 
+/* The socket of a packet; NULL for those that only stand for one, as while a connection is asked
+ * for.
+ */
+static __always_inline struct bpf_sock *full_sock(struct __sk_buff *skb)
+{
+	return skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+}
+
 /*
  * What joins the hooks of one socket. Its address, since the cookie cannot be had in kprobes, nor
  * in tp_btf before 6.1.

@@ -59,7 +59,7 @@ int cgroup_sock_release(struct bpf_sock *ctx)
 SEC("?cgroup_skb/egress")
 int cgroup_skb_egress(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+	struct bpf_sock *sk = full_sock(skb);
 
 	if (sk)
 		report_egress(skb, sk);
@@ -69,7 +69,7 @@ int cgroup_skb_egress(struct __sk_buff *skb)
 SEC("?cgroup_skb/ingress")
 int cgroup_skb_ingress(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+	struct bpf_sock *sk = full_sock(skb);
 
 	if (sk)
 		report_ingress(skb, sk);

@@ -8,7 +8,7 @@
 SEC("?cgroup_skb/egress")
 int names_egress(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+	struct bpf_sock *sk = full_sock(skb);
 
 	if (sk)
 		report_names_sent(skb, sk);
@@ -18,7 +18,7 @@ int names_egress(struct __sk_buff *skb)
 SEC("?cgroup_skb/ingress")
 int names_ingress(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+	struct bpf_sock *sk = full_sock(skb);
 
 	if (sk)
 		report_names_received(skb, sk);

@@ -3,12 +3,12 @@
 //! An input is the contents of the files, with a NUL between each two.
 #![no_main]
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use egress_baseline::identity::facts::{
     Accounts, account_named, arguments_of, boot_id, host_name, own_addresses,
 };
-use harness::scratch;
+use harness::{host_for, write_parts};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -28,26 +28,13 @@ const FILES: [&str; 8] = [
 const STARTED: u64 = 12_340_000_000;
 
 thread_local! {
-    static HOST: TempDir = host();
-}
-
-fn host() -> TempDir {
-    let root = scratch();
-    for file in FILES {
-        let path = root.path().join(file);
-        fs::create_dir_all(path.parent().expect("a file lies in a directory"))
-            .expect("a directory in memory");
-    }
-    root
+    static HOST: TempDir = host_for(&FILES);
 }
 
 fuzz_target!(|input: &[u8]| HOST.with(|host| read(host.path(), input)));
 
 fn read(root: &Path, input: &[u8]) {
-    let mut contents = input.splitn(FILES.len(), |byte| *byte == 0);
-    for file in FILES {
-        fs::write(root.join(file), contents.next().unwrap_or_default()).expect("a file in memory");
-    }
+    write_parts(root, &FILES, input);
     let addresses = own_addresses(root, 1).expect("the files are there");
     assert!(addresses.len() <= input.len());
     for name in Accounts::of_host(root).names().values() {

@@ -3,13 +3,13 @@
 //! An input is the contents of the files, with a NUL between each two.
 #![no_main]
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use egress_baseline::{
     model::ResolverConfiguration,
     resolver::{configuration_of, stamp_of},
 };
-use harness::scratch;
+use harness::{host_for, write_parts};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -26,26 +26,13 @@ const FILES: [&str; 6] = [
 const LARGEST: usize = 1 << 19;
 
 thread_local! {
-    static HOST: TempDir = host();
-}
-
-fn host() -> TempDir {
-    let root = scratch();
-    for file in FILES {
-        let path = root.path().join(file);
-        fs::create_dir_all(path.parent().expect("a file lies in a directory"))
-            .expect("a directory in memory");
-    }
-    root
+    static HOST: TempDir = host_for(&FILES);
 }
 
 fuzz_target!(|input: &[u8]| HOST.with(|host| read(host.path(), input)));
 
 fn read(root: &Path, input: &[u8]) {
-    let mut contents = input.splitn(FILES.len(), |byte| *byte == 0);
-    for file in FILES {
-        fs::write(root.join(file), contents.next().unwrap_or_default()).expect("a file in memory");
-    }
+    write_parts(root, &FILES, input);
     let found = configuration_of(root);
     assert!(found.nameservers.len() <= 16 && found.hosts_sources.len() <= 32);
     assert!(found.hosts.len() <= 128);

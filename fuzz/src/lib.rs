@@ -2,7 +2,11 @@
 
 pub mod reader;
 
-use std::{fs::File, io, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 
@@ -58,6 +62,26 @@ pub fn scratch() -> TempDir {
         std::env::temp_dir()
     };
     tempfile::tempdir_in(parent).expect("a directory to work in")
+}
+
+/// A host in memory, with the directories that these files lie in.
+pub fn host_for(files: &[&str]) -> TempDir {
+    let root = scratch();
+    for file in files {
+        let path = root.path().join(file);
+        fs::create_dir_all(path.parent().expect("a file lies in a directory"))
+            .expect("a directory in memory");
+    }
+    root
+}
+
+/// Writes the parts of an input, which have NULs between them, to these files; what is left goes to the
+/// last.
+pub fn write_parts(root: &Path, files: &[&str], input: &[u8]) {
+    let mut contents = input.splitn(files.len(), |byte| *byte == 0);
+    for file in files {
+        fs::write(root.join(file), contents.next().unwrap_or_default()).expect("a file in memory");
+    }
 }
 
 /// What commands print is of no interest, and would bury what the fuzzer says.

@@ -22,11 +22,11 @@ use rustix::{
 };
 
 use super::{
+    beside::Untried,
     child::Report,
     dump::{Dump, Flow, listed},
     observer::Observer,
-    requirements::not_tried,
-    resolver::{UPSTREAMS, Unresolved, resolve},
+    resolver::{UPSTREAMS, resolve},
     session::{Session, backend_asked_for, quickened, session},
     workshop::{Run, Workshop},
 };
@@ -47,7 +47,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Answers {
     server: Result<(Run, u16), String>,
     mixed: Result<(Run, u16), String>,
-    resolver: Result<(u32, u16), Unresolved>,
+    resolver: Result<(u32, u16), Untried>,
 }
 
 pub(crate) fn run_all(workshop: &Workshop) -> Answers {
@@ -130,8 +130,7 @@ fn judge(session: &Session, pid: u32, asked: &BTreeSet<Contact>) -> Result<(), S
 
 fn resolver_has_its_upstreams() -> Result<Completion, Failed> {
     match &answers()?.resolver {
-        Err(Unresolved::Lacking(why)) => not_tried("resolver", "dnsmasq", why),
-        Err(Unresolved::Broken(why)) => Err(why.into()),
+        Err(untried) => untried.conclude("resolver", "dnsmasq"),
         Ok((pid, answered)) => judge(session()?, *pid, &UPSTREAMS.into_iter().collect())
             .map(|()| Completion::Completed)
             .map_err(|fault| format!("after {answered} answers: {fault}").into()),

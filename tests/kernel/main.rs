@@ -6,6 +6,7 @@
 
 mod answers;
 mod asking;
+mod beside;
 mod changes;
 mod child;
 mod churn;

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{name_servers::Untried, workshop::Workshop};
+use super::{beside::Untried, workshop::Workshop};
 
 const SOURCE: &str = include_str!("resolve.c");
 

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, UdpSocket},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -11,7 +11,11 @@ use std::{
 
 use egress_baseline::canary::{PEER_ADDRESS4, PEER_ADDRESS6};
 
-use super::{asking::answer, workshop::Workshop};
+use super::{
+    asking::answer,
+    beside::{Beside, Untried, dnsmasq},
+    workshop::Workshop,
+};
 
 /// Where the resolver listens that stands for systemd's, and others on a host of their own.
 pub(crate) const STUB: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
@@ -20,32 +24,15 @@ pub(crate) const STUB: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 pub(crate) const ANSWERED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 40);
 pub(crate) const FORGED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 41);
 
-/// Why nothing was tried.
-#[derive(Clone, Debug)]
-pub(crate) enum Untried {
-    Lacking(String),
-    Broken(String),
-}
-
-impl From<String> for Untried {
-    fn from(cause: String) -> Self {
-        Self::Broken(cause)
-    }
-}
-
-impl From<io::Error> for Untried {
-    fn from(cause: io::Error) -> Self {
-        Self::Broken(cause.to_string())
-    }
-}
-
 /// A real resolver; ended when dropped.
-pub(crate) struct Resolver(Child);
+pub(crate) struct Resolver {
+    _server: Beside,
+}
 
 impl Resolver {
     /// At the peer: gives every name the peer's addresses.
     pub(crate) fn at_peer(workshop: &Workshop) -> Result<Self, Untried> {
-        let mut command = dnsmasq(PEER_ADDRESS4);
+        let mut command = dnsmasq_at(PEER_ADDRESS4);
         for address in [PEER_ADDRESS4.into(), IpAddr::from(PEER_ADDRESS6)] {
             command.arg(format!("--address=/#/{address}"));
         }
@@ -55,47 +42,23 @@ impl Resolver {
 
     /// On the makers' own host: asks the other.
     pub(crate) fn on_host(workshop: &Workshop) -> Result<Self, Untried> {
-        let mut command = dnsmasq(STUB);
+        let mut command = dnsmasq_at(STUB);
         command.arg(format!("--server={PEER_ADDRESS4}"));
         workshop.lab.place(&mut command)?;
         Self::start(workshop, command, STUB)
     }
 
     fn start(workshop: &Workshop, mut command: Command, at: Ipv4Addr) -> Result<Self, Untried> {
-        let child = command.spawn().map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => Untried::Lacking("there is no dnsmasq".to_owned()),
-            _ => cause.into(),
-        })?;
-        let mut resolver = Self(child);
-        let told = workshop
-            .lab
-            .run_inside(|_| await_answer(&mut resolver.0, at));
+        let mut server = Beside::start(&mut command)?;
+        let told = workshop.lab.run_inside(|_| await_answer(&mut server.0, at));
         told.map_err(|cause| Untried::Broken(cause.to_string()))??;
-        Ok(resolver)
+        Ok(Self { _server: server })
     }
 }
 
-impl Drop for Resolver {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-fn dnsmasq(address: Ipv4Addr) -> Command {
-    let mut command = Command::new("dnsmasq");
-    command
-        .args(["--no-daemon", "--conf-file=/dev/null", "--no-hosts"])
-        .args([
-            "--no-resolv",
-            "--user=root",
-            "--pid-file=",
-            "--log-facility=-",
-        ])
-        .args(["--bind-interfaces", &format!("--listen-address={address}")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+fn dnsmasq_at(address: Ipv4Addr) -> Command {
+    let mut command = dnsmasq();
+    command.args(["--bind-interfaces", &format!("--listen-address={address}")]);
     command
 }
 

@@ -9,12 +9,12 @@ use rustix::process::Signal;
 
 use super::{
     asking::{NAME_IN_HELLO, NAME_IN_INITIAL},
+    beside::Untried,
     child::Report,
     dump::{Dump, Flow},
     musl,
-    name_servers::{ANSWERED, FORGED, Resolver, STUB, Untried, with_server},
+    name_servers::{ANSWERED, FORGED, Resolver, STUB, with_server},
     observer::{NO_SELF_CHECK, Observer, ask},
-    requirements::not_tried,
     session::backend_asked_for,
     workshop::{Run, Workshop},
 };
@@ -165,12 +165,11 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Some cases need a program that not every machine can build.
 fn tried_case(case: &Case) -> Result<Completion, Failed> {
     let needs_client = case.words.contains(&CLIENT);
-    if needs_client && let Ok(session) = &*SESSION {
-        match &session.client {
-            Ok(_) => {}
-            Err(Untried::Lacking(why)) => return not_tried(case.what, "musl", why),
-            Err(Untried::Broken(why)) => return Err(why.into()),
-        }
+    if needs_client
+        && let Ok(session) = &*SESSION
+        && let Err(untried) = &session.client
+    {
+        return untried.conclude(case.what, "musl");
     }
     tried(|session| judge(session, case))
 }
@@ -197,8 +196,7 @@ fn tried(judge: impl FnOnce(&Session) -> Result<(), String>) -> Result<Completio
         Ok(session) => judge(session)
             .map(|()| Completion::Completed)
             .map_err(Failed::from),
-        Err(Untried::Lacking(why)) => not_tried("names", "dnsmasq", why),
-        Err(Untried::Broken(why)) => Err(why.into()),
+        Err(untried) => untried.conclude("names", "dnsmasq"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
-    process::{Child, Command, Stdio},
+    process::Child,
     thread,
     time::Duration,
 };
@@ -12,6 +12,7 @@ use egress_baseline::canary::{MAKER_ADDRESS4, PEER_ADDRESS4, PEER_ADDRESS6};
 
 use super::{
     answers::{CALLERS, PATIENCE},
+    beside::{Beside, Untried, dnsmasq},
     session::quickened,
     workshop::Workshop,
 };
@@ -23,52 +24,20 @@ pub(crate) const UPSTREAMS: [(IpAddr, u16); 3] = [
     (IpAddr::V6(PEER_ADDRESS6), 5_303),
 ];
 
-/// Why no resolver was tried.
-#[derive(Clone, Debug)]
-pub(crate) enum Unresolved {
-    Lacking(String),
-    Broken(String),
-}
-
 /// A real resolver in the maker's network, three servers that it asks, and a thousand clients.
-pub(crate) fn resolve(workshop: &Workshop) -> Result<(u32, u16), Unresolved> {
-    let mut command = Command::new("dnsmasq");
-    command
-        .args(["--no-daemon", "--conf-file=/dev/null", "--no-resolv"])
-        .args(["--no-hosts", "--user=root", "--pid-file=", "--cache-size=0"])
-        .args([
-            "--all-servers",
-            "--dns-forward-max=2000",
-            "--log-facility=-",
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+pub(crate) fn resolve(workshop: &Workshop) -> Result<(u32, u16), Untried> {
+    let mut command = dnsmasq();
+    command.args(["--cache-size=0", "--all-servers", "--dns-forward-max=2000"]);
     for (address, port) in UPSTREAMS {
         command.arg(format!("--server={address}#{port}"));
     }
-    workshop
-        .lab
-        .place(&mut command)
-        .map_err(|cause| Unresolved::Broken(cause.to_string()))?;
-    let mut resolver = match command.spawn() {
-        Ok(child) => child,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return Err(Unresolved::Lacking("there is no dnsmasq".to_owned()));
-        }
-        Err(cause) => return Err(Unresolved::Broken(cause.to_string())),
-    };
-    let pid = resolver.id();
+    workshop.lab.place(&mut command)?;
+    let mut resolver = Beside::start(&mut command)?;
     let answered = workshop
         .lab
-        .run_beside(|_| ask_resolver(&mut resolver))
-        .map_err(|cause| cause.to_string())
-        .and_then(|answered| answered.map_err(|cause| cause.to_string()));
-    resolver.kill().ok();
-    resolver.wait().ok();
-    answered
-        .map(|answered| (pid, answered))
-        .map_err(Unresolved::Broken)
+        .run_beside(|_| ask_resolver(&mut resolver.0))
+        .map_err(|cause| cause.to_string())??;
+    Ok((resolver.0.id(), answered))
 }
 
 fn ask_resolver(resolver: &mut Child) -> io::Result<u16> {

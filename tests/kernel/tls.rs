@@ -4,20 +4,19 @@ use std::{
     fmt::Display,
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
 use egress_baseline::canary::PEER_ADDRESS4;
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::{Completion, Trial};
 use rustix::process::Signal;
 
 use super::{
+    beside::{Beside, Untried},
     dump::{Dump, listed},
-    name_servers::Untried,
     observer::Observer,
-    requirements::not_tried,
     session::backend_asked_for,
     workshop::Workshop,
 };
@@ -27,8 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         "names: curl is named by the server that it asks for, and by nothing where it asks for none",
         || match run() {
             Ok(()) => Ok(Completion::Completed),
-            Err(Untried::Lacking(why)) => not_tried("names of TLS", "curl", &why),
-            Err(Untried::Broken(why)) => Err(Failed::from(why)),
+            Err(untried) => untried.conclude("names of TLS", "curl"),
         },
     )]
 }
@@ -43,7 +41,7 @@ fn run() -> Result<(), Untried> {
         }
     }
     let workshop = Workshop::build_quiet()?;
-    let _server = Server::at_peer(&workshop)?;
+    let _server = server(&workshop)?;
     let database = workshop.path().join("tls.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
     // Both names lead to one address, and nobody is asked for either.
@@ -100,48 +98,34 @@ fn broken(cause: impl Display) -> Untried {
     Untried::Broken(format!("curl: {cause}"))
 }
 
-/// A real server; ended when dropped.
-struct Server(Child);
-
-impl Server {
-    fn at_peer(workshop: &Workshop) -> Result<Self, Untried> {
-        let folder = workshop.folder("tls")?;
-        let (key, certificate) = (folder.join("key.pem"), folder.join("certificate.pem"));
-        make_certificate(&key, &certificate)?;
-        let mut command = Command::new("openssl");
-        command
-            .args(["s_server", "-quiet", "-www", "-accept"])
-            .arg(format!("{PEER_ADDRESS4}:{PORT}"))
-            .arg("-key")
-            .arg(&key)
-            .arg("-cert")
-            .arg(&certificate)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        workshop.lab.place_at_peer(&mut command)?;
-        let mut server = Self(command.spawn()?);
-        let is_up = workshop.lab.run_inside(|_| {
-            (0..200).any(|_| {
-                thread::sleep(Duration::from_millis(50));
-                TcpStream::connect((PEER_ADDRESS4, PORT)).is_ok()
-            })
-        });
-        match is_up {
-            Ok(true) => Ok(server),
-            Ok(false) => Err(Untried::Broken(format!(
-                "openssl does not serve: {:?}",
-                server.0.try_wait()
-            ))),
-            Err(cause) => Err(Untried::Broken(cause.to_string())),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+/// A real server at the peer.
+fn server(workshop: &Workshop) -> Result<Beside, Untried> {
+    let folder = workshop.folder("tls")?;
+    let (key, certificate) = (folder.join("key.pem"), folder.join("certificate.pem"));
+    make_certificate(&key, &certificate)?;
+    let mut command = Command::new("openssl");
+    command
+        .args(["s_server", "-quiet", "-www", "-accept"])
+        .arg(format!("{PEER_ADDRESS4}:{PORT}"))
+        .arg("-key")
+        .arg(&key)
+        .arg("-cert")
+        .arg(&certificate);
+    workshop.lab.place_at_peer(&mut command)?;
+    let mut server = Beside::start(&mut command)?;
+    let is_up = workshop.lab.run_inside(|_| {
+        (0..200).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            TcpStream::connect((PEER_ADDRESS4, PORT)).is_ok()
+        })
+    });
+    match is_up {
+        Ok(true) => Ok(server),
+        Ok(false) => Err(Untried::Broken(format!(
+            "openssl does not serve: {:?}",
+            server.0.try_wait()
+        ))),
+        Err(cause) => Err(Untried::Broken(cause.to_string())),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
             explain_application, explain_flow,
         },
         explain_text::{write_applications, write_flow},
+        marks::Marks,
     },
     store::{ContactQuery, Reader},
 };
@@ -151,6 +152,12 @@ fn explain_all(
             .or_default()
             .push(contact);
     }
+    let everything = ContactQuery::default();
+    let (shared, openings) = (
+        reader.shared_names(&everything)?,
+        reader.openings(&everything)?,
+    );
+    let marks = Marks::of(shared, &[], openings);
     by_application
         .into_iter()
         .map(|((host, application), contacts)| {
@@ -182,7 +189,8 @@ fn explain_all(
                 losses,
             };
             let unit = sampling_unit(&contacts, days);
-            let report = application_report(application, unit, contacts);
+            let mut report = application_report(application, unit, contacts);
+            report.mark(&host, &marks);
             Ok(explain_application(host, report, around, &flows))
         })
         .collect()

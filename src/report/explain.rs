@@ -12,8 +12,8 @@ use super::{
     status::{WatchStatus, watch_status},
 };
 use crate::model::{
-    Application, ContainerFacts, FileSeen, Loss, NameAddress, NameSource, Outcome, Process,
-    RawIdentity, Reason, RecordedFlow, Timestamp,
+    Application, ContainerFacts, FileSeen, Loss, NameAddress, NameSource, OpeningKind, Outcome,
+    Process, RawIdentity, Reason, RecordedFlow, Timestamp,
 };
 
 /// A flow with everything that is known of it.
@@ -35,6 +35,8 @@ pub struct FlowExplained {
     pub files: Vec<FileExplained>,
     /// Other names under which the host reached the address.
     pub other_names: Vec<OtherName>,
+    /// Whether the host reached the address under several names.
+    pub is_shared: bool,
     /// What was lost on the host while the flow went on.
     pub losses_meanwhile: Vec<Lost>,
     /// The watch period that recorded it.
@@ -111,6 +113,8 @@ pub struct FlowFacts {
     pub source_port: Option<u16>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What it began with, where that hides which server is meant.
+    pub opening: Option<OpeningKind>,
     /// Errno of a failure.
     pub errno: Option<i32>,
     /// What an import said of the outcome.
@@ -204,6 +208,7 @@ pub fn explain_flow(
     around: AroundFlow,
 ) -> FlowExplained {
     let own = recorded.flow.name.as_ref().map(|name| name.text.as_str());
+    let is_shared = around.names.len() > 1;
     let names = around.names.into_iter();
     // What changed is told by all that ran, and shown of what this process ran.
     let mut files = explain_files(&around.files_of_application);
@@ -230,6 +235,7 @@ pub fn explain_flow(
                 attempts: seen.attempts,
             })
             .collect(),
+        is_shared,
         losses_meanwhile: around.losses.iter().map(lost).collect(),
         watch_period: watched.map(watch_status),
         imported_from: source.map(|source| source.file.clone()),
@@ -274,6 +280,7 @@ fn flow_facts(recorded: &RecordedFlow) -> FlowFacts {
         protocol: flow.protocol.word(flow.address),
         source_port: flow.source_port,
         outcome: flow.outcome,
+        opening: flow.opening,
         errno: flow.errno,
         state: flow.state.clone(),
         attempts: flow.attempts,

@@ -212,6 +212,15 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
         facts.add("Name from", source_text(source));
         facts.add_if("Address", flow.address.map(|address| address.to_string()));
     }
+    if let Some(opening) = flow.opening {
+        facts.add("Begins with", opening.meaning());
+    }
+    if explained.is_shared {
+        facts.add(
+            "Shared",
+            "the address has several names: whoever allows it allows them all",
+        );
+    }
     for other in &explained.other_names {
         let (number, since) = (
             counted(other.attempts, "attempt", "attempts"),

@@ -165,3 +165,39 @@ fn openings_go_with_their_flows() {
     let source = &report["hosts"][0]["applications"][0]["destinations"][0]["name_source"];
     assert_eq!(*source, "outer_server_name");
 }
+
+#[test]
+fn explanations_say_what_is_shared_and_what_is_hidden() {
+    let place = Place::with(FLOWS);
+    let application = place.run(&["explain", "/usr/bin/push"]).told();
+    for line in [
+        "  an encrypted ClientHello: the name may be that of a front: b.example.org tcp/443",
+        "  at shared addresses: b.example.org tcp/443",
+    ] {
+        assert!(
+            application.lines().any(|one| one == line),
+            "{line}\n{application}"
+        );
+    }
+    let flow_to = |name: &str| {
+        let flows = place.run(&["dump"]).told();
+        let flows = flows.lines().map(serde_json::from_str::<Value>);
+        let mut flows = flows.map(|flow| flow.expect("each line is JSON"));
+        let found = flows.find(|flow| flow["dst_name"] == name);
+        let id = found.map(|flow| flow["flow_id"].as_str().map(str::to_owned));
+        let id = id.flatten().expect("there is such a flow");
+        place.run(&["explain", &id]).told()
+    };
+    let shared = flow_to("b.example.org");
+    assert!(
+        shared.contains("Begins with  an encrypted ClientHello: the name may be that of a front")
+            && shared.contains("Shared       the address has several names"),
+        "{shared}"
+    );
+    let alone = flow_to("proxy.example.org");
+    assert!(
+        alone.contains("Begins with  a proxy is asked for another server")
+            && !alone.contains("the address has several names"),
+        "{alone}"
+    );
+}

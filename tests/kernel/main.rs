@@ -32,6 +32,7 @@ mod names;
 mod observer;
 mod open;
 mod open_cases;
+mod package_clients;
 mod real_traffic;
 mod requirements;
 mod resolver;

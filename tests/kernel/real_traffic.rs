@@ -5,13 +5,14 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     net::IpAddr,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
+
+use egress_baseline::model::{FileFacts, NoDigest, Ownership, PackageCheck};
 
 use libtest_mimic::{Completion, Failed, Trial};
 use rustix::process::Signal;
@@ -19,9 +20,10 @@ use rustix::process::Signal;
 use super::{
     dump::{Dump, Flow, listed},
     observer::Observer,
+    package_clients::{Client, clients},
     requirements::not_tried,
     session::backend_asked_for,
-    wire::{Capture, End, Peers},
+    wire::{Capture, End, Names, Peers, names_in, peers_in},
 };
 
 /// What must be required for this to be required.
@@ -34,114 +36,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     )]
 }
 
-/// A program that fetches something from a registry. Not every machine has each; where one fails, its
-/// attempts are compared all the same.
-struct Client {
-    /// Its command, and the folder that it is started in, by which its flows are known.
-    name: &'static str,
-    arguments: &'static [&'static str],
-    is_whole: bool,
-    folder: PathBuf,
-}
-
-impl Client {
-    fn new(place: &Path, name: &'static str, arguments: &'static [&'static str]) -> Self {
-        Self {
-            name,
-            arguments,
-            is_whole: false,
-            folder: place.join(name),
-        }
-    }
-
-    /// Everything that it keeps goes into its folder, so that there is something to fetch and the host stays
-    /// as it is.
-    fn run(&mut self) -> Result<(), Failed> {
-        for folder in ["lists/partial", "src", "home"] {
-            fs::create_dir_all(self.folder.join(folder))
-                .map_err(|cause| format!("make a folder: {cause}"))?;
-        }
-        let files = [("src/main.rs", "fn main() {}\n"), ("Cargo.toml", MANIFEST)];
-        for (file, text) in files {
-            fs::write(self.folder.join(file), text)
-                .map_err(|cause| format!("write a file: {cause}"))?;
-        }
-        let mut command = Command::new(self.name);
-        command
-            .args(self.arguments)
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if let Some(configuration) = cargo_configuration() {
-            fs::copy(configuration, self.folder.join("home/config.toml")).ok();
-        }
-        if self.name == "cargo" {
-            command.env("CARGO_HOME", self.folder.join("home"));
-        }
-        if self.name == "apt-get" {
-            let lists = self.folder.join("lists");
-            let option = format!("Dir::State::Lists={}", lists.display());
-            command.args(["-o", &option, "update"]);
-        }
-        self.is_whole = command.status().is_ok_and(|status| status.success());
-        Ok(())
-    }
-
-    /// Whether it or something that it started made a connection.
-    fn made(&self, dump: &Dump, flow: &Flow) -> bool {
-        let process = flow.process_id.and_then(|id| dump.processes.get(&id));
-        let folder = process.and_then(|process| process.working_directory.as_deref());
-        flow.proto == "tcp" && folder.is_some_and(|folder| Path::new(folder) == self.folder)
-    }
-}
-
-/// A package without dependencies, so that one index entry and one archive are fetched.
-const MANIFEST: &str = "\
-[package]
-name = \"probe\"
-version = \"0.1.0\"
-edition = \"2021\"
-
-[dependencies]
-itoa = \"1\"
-";
-
-/// Where the registry is told that this machine uses.
-fn cargo_configuration() -> Option<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
-    let file = home.join("config.toml");
-    file.exists().then_some(file)
-}
-
-fn clients(place: &Path) -> Vec<Client> {
-    let pip = &[
-        "-q",
-        "--no-cache-dir",
-        "download",
-        "--no-deps",
-        "--disable-pip-version-check",
-        "six",
-        "-d",
-        "home",
-    ];
-    vec![
-        Client::new(
-            place,
-            "apt-get",
-            &["-q", "-o", "APT::Update::Error-Mode=any"],
-        ),
-        Client::new(place, "cargo", &["fetch"]),
-        Client::new(place, "pip", pip),
-        Client::new(
-            place,
-            "npm",
-            &["view", "left-pad", "version", "--cache", "home"],
-        ),
-    ]
-}
-
 fn package_clients_are_recorded() -> Result<Completion, Failed> {
     for tool in ["apt-get", "tcpdump"] {
         if Command::new(tool).arg("--version").output().is_err() {
@@ -151,20 +45,22 @@ fn package_clients_are_recorded() -> Result<Completion, Failed> {
     let place = tempfile::tempdir().map_err(|cause| format!("make a folder: {cause}"))?;
     let database = place.path().join("flows.db");
     let observer = Observer::start(&database, &["--backend", &backend_asked_for()])?;
-    let capture = Capture::start(&place.path().join("packets"))?;
+    let payload = Capture::of_payload(&place.path().join("payload"))?;
+    let questions = Capture::of_questions(&place.path().join("questions"))?;
     let mut clients = clients(place.path());
     for client in &mut clients {
         client.run()?;
     }
     await_bytes(&database, &clients)?;
-    let peers = capture.stop()?;
+    let peers = peers_in(&payload.stop()?);
+    let names = names_in(&questions.stop()?);
     let ended = observer.stop_with(Signal::INT)?;
     if !ended.status.success() {
         return Err(format!("the observer failed: {}", ended.said).into());
     }
     if !clients
         .iter()
-        .any(|client| client.name == "apt-get" && client.is_whole)
+        .any(|client| client.name() == "apt-get" && client.is_whole())
     {
         return not_tried(
             "real traffic",
@@ -176,8 +72,10 @@ fn package_clients_are_recorded() -> Result<Completion, Failed> {
     for client in &clients {
         compare(&dump, client, &peers)?;
     }
-    check_users_and_scripts(&dump, &clients)?;
-    check_names(&dump, &clients)?;
+    let made = made_by(&dump, &clients);
+    check_tools(&made)?;
+    check_names(&made, &names)?;
+    check_packages(&dump, &made)?;
     Ok(Completion::Completed)
 }
 
@@ -192,7 +90,7 @@ fn await_bytes(database: &Path, clients: &[Client]) -> Result<(), Failed> {
                 .filter(|flow| flow.bytes_in > Some(0))
                 .map(connection)
                 .collect();
-            (!client.is_whole || made().count() > 0)
+            (!client.is_whole() || made().count() > 0)
                 && made().all(|flow| told.contains(&connection(flow)))
         });
         if is_told || Instant::now() > deadline {
@@ -213,8 +111,8 @@ const SEGMENT: u64 = 1_500;
 /// of this host talk to the same peer, the capture has theirs as well.
 fn compare(dump: &Dump, client: &Client, peers: &Peers) -> Result<(), Failed> {
     let is_meant = |flow: &Flow| client.made(dump, flow);
-    if client.is_whole && !dump.flows.iter().any(is_meant) {
-        return Err(format!("{} fetched something and was not recorded", client.name).into());
+    if client.is_whole() && !dump.flows.iter().any(is_meant) {
+        return Err(format!("{} fetched something and was not recorded", client.name()).into());
     }
     let mut reached = BTreeSet::new();
     for flow in dump.flows.iter().filter(|flow| is_meant(flow)) {
@@ -252,63 +150,109 @@ fn peer_of(flow: &Flow) -> Result<End, Failed> {
         .ok_or_else(|| format!("a flow without a destination: {flow}").into())
 }
 
-/// apt gives its privileges up to fetch; what an interpreter runs is known by its script.
-fn check_users_and_scripts(dump: &Dump, clients: &[Client]) -> Result<(), Failed> {
-    let apt = uid_of("_apt").ok_or("there is no user `_apt`")?;
-    for client in clients {
-        for flow in dump.flows.iter().filter(|flow| client.made(dump, flow)) {
-            let ends = |text: &Option<String>, word: &str| {
-                text.as_deref().is_some_and(|text| text.ends_with(word))
-            };
-            let is_known = match client.name {
-                "apt-get" => {
-                    flow.uid == Some(apt)
-                        && flow
-                            .exe
-                            .as_deref()
-                            .is_some_and(|exe| exe.starts_with("/usr/lib/apt/methods/"))
-                }
-                "cargo" => ends(&flow.exe, "/cargo"),
-                name => ends(&flow.script, name),
-            };
-            if !is_known {
-                return Err(format!("{} is not known as itself: {flow}", client.name).into());
-            }
+/// The flows of clients, each with the one that made it.
+fn made_by<'a>(dump: &'a Dump, clients: &'a [Client]) -> Vec<(&'a Client, &'a Flow)> {
+    let of_client = |client: &'a Client| {
+        let flows = dump.flows.iter().filter(|flow| client.made(dump, flow));
+        flows.map(move |flow| (client, flow))
+    };
+    clients.iter().flat_map(of_client).collect()
+}
+
+fn check_tools(made: &[(&Client, &Flow)]) -> Result<(), Failed> {
+    for (client, flow) in made {
+        if !client.is_known_by(flow) {
+            return Err(format!("{} is not known as itself: {flow}", client.name()).into());
         }
     }
     Ok(())
 }
 
-/// At least 95 of 100 attempts have the name that was asked for, and where they do not all, which.
-fn check_names(dump: &Dump, clients: &[Client]) -> Result<(), Failed> {
-    let made: Vec<Flow> = dump
-        .flows
-        .iter()
-        .filter(|flow| clients.iter().any(|client| client.made(dump, flow)))
-        .cloned()
-        .collect();
-    let attempts =
-        |flows: &mut dyn Iterator<Item = &Flow>| -> u64 { flows.map(|flow| flow.attempts).sum() };
-    let is_named = |flow: &&Flow| {
+/// At least 95 of 100 attempts have the name that was asked for, by what went over the wire.
+fn check_names(made: &[(&Client, &Flow)], names: &Names) -> Result<(), Failed> {
+    let is_named = |flow: &Flow| {
         let is_proven = matches!(
             flow.name_source.as_deref(),
             Some("server_name" | "dns_answer")
         );
-        let is_name = |name: &str| name.parse::<IpAddr>().is_err() && name.contains('.');
-        is_proven && flow.dst_name.as_deref().is_some_and(is_name)
+        let asked = flow.dst_ip.and_then(|address| names.get(&address));
+        is_proven
+            && flow
+                .dst_name
+                .as_ref()
+                .zip(asked)
+                .is_some_and(|(name, asked)| asked.contains(name))
     };
-    let all = attempts(&mut made.iter());
-    let named = attempts(&mut made.iter().filter(is_named));
-    if named * 100 < all * 95 {
-        return Err(format!("{named} of {all} have a name:\n{}", listed(&made)).into());
+    let attempts = |holds: &dyn Fn(&Flow) -> bool| -> u64 {
+        let flows = made.iter().filter(|(_, flow)| holds(flow));
+        flows.map(|(_, flow)| flow.attempts).sum()
+    };
+    let (all, named) = (attempts(&|_| true), attempts(&is_named));
+    if named * 100 >= all * 95 {
+        return Ok(());
+    }
+    let flows: Vec<Flow> = made.iter().map(|(_, flow)| (*flow).clone()).collect();
+    let (listed, count) = (listed(&flows), names.len());
+    Err(format!("{named} of {all} have the name that was asked for, of {count} addresses that went over the wire:\n{listed}").into())
+}
+
+/// Each program, and each script that is a file, is what the package manager's own tool says.
+fn check_packages(dump: &Dump, made: &[(&Client, &Flow)]) -> Result<(), Failed> {
+    for (client, flow) in made {
+        let process = flow.process_id.ok_or("a flow without a process")?;
+        let executable = dump.executables.get(&process);
+        let executable =
+            executable.ok_or_else(|| format!("of {} no file is known: {flow}", client.name()))?;
+        for file in [Some(executable), dump.scripts.get(&process)]
+            .into_iter()
+            .flatten()
+        {
+            check_package(file)?;
+        }
     }
     Ok(())
 }
 
-fn uid_of(name: &str) -> Option<u32> {
-    let accounts = fs::read_to_string("/etc/passwd").ok()?;
-    let line = accounts
-        .lines()
-        .find(|line| line.starts_with(&format!("{name}:")))?;
-    line.split(':').nth(2)?.parse().ok()
+/// A file that is too large to be read has its package all the same.
+fn check_package(file: &FileFacts) -> Result<(), Failed> {
+    let path = file.resolved_path.as_ref().unwrap_or(&file.path);
+    let check = match (&file.sha256, file.no_sha256) {
+        (Some(_), None) => PackageCheck::Matches,
+        (None, Some(NoDigest::TooLarge)) => PackageCheck::Unread,
+        _ => return Err(format!("{path} was not read: {file:?}").into()),
+    };
+    let owners = owners_of(path)?;
+    let is_right = match &file.package {
+        None => owners.is_empty() && file.ownership == Ownership::Unowned,
+        Some(package) => owners.contains(&package.name) && package.check == check,
+    };
+    if is_right {
+        return Ok(());
+    }
+    Err(format!("dpkg has {path} from {owners:?}: {file:?}").into())
+}
+
+/// `dpkg-query -S` has files under the names that packages gave them, before `/bin` became `/usr/bin`.
+fn owners_of(path: &str) -> Result<BTreeSet<String>, Failed> {
+    let mut owners = BTreeSet::new();
+    for path in [Some(path), path.strip_prefix("/usr")]
+        .into_iter()
+        .flatten()
+    {
+        let output = Command::new("dpkg-query").arg("-S").arg(path).output();
+        let output = output.map_err(|cause| format!("ask dpkg-query: {cause}"))?;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            // `apt: /usr/lib/apt/methods/http`, `libc6:amd64, libc6:i386: /lib/…`.
+            if let Some(packages) = line
+                .strip_suffix(path)
+                .and_then(|line| line.strip_suffix(": "))
+            {
+                let names = packages
+                    .split(", ")
+                    .filter_map(|name| name.split(':').next());
+                owners.extend(names.map(str::to_owned));
+            }
+        }
+    }
+    Ok(owners)
 }

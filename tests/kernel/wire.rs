@@ -1,9 +1,10 @@
 //! What goes over the wire, by a packet capture.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
+    io,
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command},
     thread,
@@ -23,22 +24,64 @@ pub(crate) struct Payload {
 /// By address and port.
 pub(crate) type Peers = BTreeMap<End, Payload>;
 
+/// Names that were asked for, by the addresses that were answered.
+pub(crate) type Names = BTreeMap<IpAddr, BTreeSet<String>>;
+
 /// A packet capture that is under way; ended when dropped.
 pub(crate) struct Capture {
     child: Child,
     file: PathBuf,
+    mark: Mark,
 }
+
+/// How a packet that this host sends to itself gets into a capture, and what it is there.
+struct Mark {
+    send: fn() -> io::Result<u16>,
+    /// What stands after address and port.
+    shown: &'static str,
+}
+
+/// To a port that nobody has.
+const SEGMENT: Mark = Mark {
+    send: || {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = free.local_addr()?.port();
+        drop(free);
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
+        Ok(port)
+    },
+    shown: ": tcp",
+};
+
+/// No question that anybody answers.
+const NO_QUESTION: Mark = Mark {
+    send: || {
+        const DNS: u16 = 53;
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.send_to(b"x", (Ipv4Addr::LOCALHOST, DNS))?;
+        Ok(DNS)
+    },
+    shown: ":",
+};
 
 impl Capture {
     /// Begins to write what is sent and received over TCP to a file.
-    pub(crate) fn start(file: &Path) -> Result<Self, Failed> {
+    pub(crate) fn of_payload(file: &Path) -> Result<Self, Failed> {
+        Self::start(file, &["-q", "tcp"], SEGMENT)
+    }
+
+    /// Begins to write what is asked of name servers, and what they answer, to a file.
+    pub(crate) fn of_questions(file: &Path) -> Result<Self, Failed> {
+        Self::start(file, &["udp", "port", "53"], NO_QUESTION)
+    }
+
+    fn start(file: &Path, arguments: &[&str], mark: Mark) -> Result<Self, Failed> {
         let output = File::create(file).map_err(|cause| format!("make a file: {cause}"))?;
         let noise = file.with_extension("log");
         let errors = File::create(&noise).map_err(|cause| format!("make a file: {cause}"))?;
         let child = Command::new("tcpdump")
-            .args([
-                "-i", "any", "-n", "-q", "-U", "-l", "-B", "65536", "-Z", "root", "tcp",
-            ])
+            .args(["-i", "any", "-n", "-U", "-l", "-B", "65536", "-Z", "root"])
+            .args(arguments)
             .stdout(output)
             .stderr(errors)
             .spawn()
@@ -46,6 +89,7 @@ impl Capture {
         let capture = Self {
             child,
             file: file.to_owned(),
+            mark,
         };
         let deadline = Instant::now() + Duration::from_secs(30);
         while !fs::read_to_string(&noise)
@@ -60,38 +104,21 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Ends it once everything that was sent before this call is in it: it is told of packets late, and
-    /// forgets those that it was not told of when it is ended.
-    pub(crate) fn stop(mut self) -> Result<Peers, Failed> {
+    /// Ends it once everything that was sent before this call is in it, and gives it as text: it is told of
+    /// packets late, and forgets those that it was not told of when it is ended.
+    pub(crate) fn stop(mut self) -> Result<String, Failed> {
         self.await_mark()?;
         kill_process(Pid::from_child(&self.child), Signal::INT)
             .map_err(|errno| format!("signal tcpdump: {errno}"))?;
         self.child
             .wait()
             .map_err(|cause| format!("wait for tcpdump: {cause}"))?;
-        let text = fs::read_to_string(&self.file).map_err(|cause| format!("read it: {cause}"))?;
-        let mut peers = Peers::new();
-        for (source, target, length, is_out) in text.lines().filter_map(packet) {
-            let payload = peers
-                .entry(if is_out { target } else { source })
-                .or_default();
-            if is_out {
-                payload.out += length;
-            } else {
-                payload.back += length;
-            }
-        }
-        Ok(peers)
+        fs::read_to_string(&self.file).map_err(|cause| format!("read it: {cause}").into())
     }
 
-    /// Sends a packet to this host itself, to a port that nobody has, and waits until it is captured.
     fn await_mark(&self) -> Result<(), Failed> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|free| free.local_addr())
-            .map_err(|cause| format!("find a free port: {cause}"))?
-            .port();
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
-        let mark = format!("> {}.{port}: tcp", Ipv4Addr::LOCALHOST);
+        let port = (self.mark.send)().map_err(|cause| format!("send a mark: {cause}"))?;
+        let mark = format!("> {}.{port}{}", Ipv4Addr::LOCALHOST, self.mark.shown);
         let deadline = Instant::now() + Duration::from_secs(30);
         while !fs::read_to_string(&self.file)
             .map_err(|cause| format!("read what was captured: {cause}"))?
@@ -104,6 +131,60 @@ impl Capture {
         }
         Ok(())
     }
+}
+
+/// What went to and came from each peer.
+pub(crate) fn peers_in(text: &str) -> Peers {
+    let mut peers = Peers::new();
+    for (source, target, length, is_out) in text.lines().filter_map(packet) {
+        let payload = peers
+            .entry(if is_out { target } else { source })
+            .or_default();
+        if is_out {
+            payload.out += length;
+        } else {
+            payload.back += length;
+        }
+    }
+    peers
+}
+
+/// What was asked, and answered to where it was asked from with the number of the question:
+/// `IP 192.0.2.1.40000 > 192.0.2.53.53: 4711+ A? host.example. (30)` and
+/// `IP 192.0.2.53.53 > 192.0.2.1.40000: 4711 2/0/0 CNAME other.example., A 198.51.100.7 (60)`.
+pub(crate) fn names_in(text: &str) -> Names {
+    let mut asked = BTreeMap::new();
+    let mut names = Names::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some(arrow) = words.iter().position(|word| *word == ">") else {
+            continue;
+        };
+        let place = |at: usize| words.get(at).map(|word| word.trim_end_matches(':'));
+        let number = words
+            .get(arrow + 2)
+            .map(|word| word.trim_end_matches(|sign: char| !sign.is_ascii_digit()));
+        let Some((source, (target, number))) =
+            place(arrow.wrapping_sub(1)).zip(place(arrow + 1).zip(number))
+        else {
+            continue;
+        };
+        let kind = words
+            .iter()
+            .position(|word| matches!(*word, "A?" | "AAAA?"));
+        if let Some(name) = kind.and_then(|kind| words.get(kind + 1)) {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            asked.insert((source, number), name);
+        } else if let Some(name) = asked.get(&(target, number)) {
+            for pair in words[arrow..].windows(2) {
+                let address = pair[1].trim_end_matches(',').parse();
+                if let (true, Ok(address)) = (matches!(pair[0], "A" | "AAAA"), address) {
+                    names.entry(address).or_default().insert(name.clone());
+                }
+            }
+        }
+    }
+    names
 }
 
 impl Drop for Capture {

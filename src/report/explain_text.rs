@@ -207,32 +207,7 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
     );
     facts.add_if("Run", flow.run.clone());
     facts.add("Host", explained.identity.host.clone());
-    facts.add("Destination", destination_of(flow));
-    if let (Some(_), Some(source)) = (&flow.name, flow.name_source) {
-        facts.add("Name from", source_text(source));
-        facts.add_if("Address", flow.address.map(|address| address.to_string()));
-    }
-    if let Some(opening) = flow.opening {
-        facts.add("Begins with", opening.meaning());
-    }
-    if explained.is_shared {
-        facts.add(
-            "Shared",
-            "the address has several names: whoever allows it allows them all",
-        );
-    }
-    for other in &explained.other_names {
-        let (number, since) = (
-            counted(other.attempts, "attempt", "attempts"),
-            minute(other.first),
-        );
-        let until = minute(other.last);
-        let name = &other.name;
-        facts.add(
-            "Also called",
-            format!("{name}: {number}, {since} to {until}"),
-        );
-    }
+    add_destination(explained, &mut facts);
     facts.add_if("Source port", flow.source_port.map(|port| port.to_string()));
     facts.add(
         "When",
@@ -263,6 +238,37 @@ fn flow_lines(explained: &FlowExplained) -> Facts {
             .map(|inode| format!("namespace {inode}")),
     );
     facts
+}
+
+/// Where a flow went, and under which names that is known.
+fn add_destination(explained: &FlowExplained, facts: &mut Facts) {
+    let flow = &explained.flow;
+    facts.add("Destination", destination_of(flow));
+    if let (Some(_), Some(source)) = (&flow.name, flow.name_source) {
+        facts.add("Name from", source_text(source));
+        facts.add_if("Address", flow.address.map(|address| address.to_string()));
+    }
+    if let Some(opening) = flow.opening {
+        facts.add("Begins with", opening.meaning());
+    }
+    if explained.is_shared {
+        facts.add(
+            "Shared",
+            "the address has several names: whoever allows it allows them all",
+        );
+    }
+    for other in &explained.other_names {
+        let (number, since) = (
+            counted(other.attempts, "attempt", "attempts"),
+            minute(other.first),
+        );
+        let until = minute(other.last);
+        let name = &other.name;
+        facts.add(
+            "Also called",
+            format!("{name}: {number}, {since} to {until}"),
+        );
+    }
 }
 
 fn bytes_text(flow: &FlowFacts) -> String {

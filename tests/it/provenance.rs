@@ -158,6 +158,38 @@ fn a_package_that_diverts_owns_what_it_has_at_the_path() {
     assert_eq!(package_of(&facts), ("better", "3", PackageCheck::Matches));
     let plain = host.facts("/usr/bin/tool.plain");
     assert_eq!(package_of(&plain), ("tool", "1.0", PackageCheck::Matches));
+    // Whatever is in it, it is not the file of the package that moved it away.
+    host.write("/usr/bin/tool.plain", b"tampered", 0o755);
+    let plain = host.facts("/usr/bin/tool.plain");
+    assert_eq!(package_of(&plain), ("tool", "1.0", PackageCheck::Differs));
+}
+
+#[test]
+fn a_file_that_stays_may_come_to_belong_to_somebody_else() {
+    let host = Host::with_dpkg();
+    host.install("tool", "1.0", &[("/usr/bin/tool", "honest")], "");
+    let mut examiner = host.examiner();
+    let question = host.ran("/usr/bin/tool");
+    let before = examined(&mut examiner, &question);
+    assert_eq!(package_of(&before), ("tool", "1.0", PackageCheck::Matches));
+    told(
+        "dpkg-divert",
+        &[
+            "--root".as_ref(),
+            host.root().as_os_str(),
+            "--local".as_ref(),
+            "--no-rename".as_ref(),
+            "--divert".as_ref(),
+            "/usr/bin/tool.real".as_ref(),
+            "--add".as_ref(),
+            "/usr/bin/tool".as_ref(),
+        ],
+    );
+    let after = examined(&mut examiner, &question);
+    assert_eq!(
+        (after.ownership, after.sha256),
+        (Ownership::Unowned, before.sha256)
+    );
 }
 
 #[test]
@@ -480,8 +512,12 @@ fn a_large_file_keeps_no_small_one_waiting_and_who_asks_for_the_same_is_told_wit
     // Removed while it waits: it was opened before.
     fs::remove_file(host.path("/opt/small")).unwrap();
     let mut told = Vec::new();
+    let mut steps = 0;
     while examiner.is_reading() {
+        steps += 1;
         let answers = examiner.go_on(&stop);
+        // It is read in one step, and found to end in another.
+        assert_eq!(steps <= 1, told.is_empty() && answers.is_empty());
         told.extend(answers.into_iter().map(|(question, facts)| {
             let name = question.path.trim_start_matches("/opt/").to_owned();
             (name, question.process.exec_id, facts.sha256.is_some())

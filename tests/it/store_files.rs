@@ -144,6 +144,20 @@ fn files_of_makers_without_a_flow_are_not_kept() {
 }
 
 #[test]
+fn who_has_no_flow_keeps_nobody_elses_file_away() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("flows.db");
+    let canary = made_by(flow(NOON, "192.0.2.1"), "/usr/bin/canary", 1, None);
+    let mut other = run_of(NOON, 2, &file("2", "b"));
+    let of_canary = uses(&canary, FileRole::Executable, file("1", "a"));
+    other.files.insert(0, of_canary);
+    drop(recorded(&path, &[other]));
+    let rows = "SELECT COUNT(*) FROM file WHERE package_version";
+    assert_eq!(number(&path, &format!("{rows} = '1'")), 0);
+    assert_eq!(number(&path, &format!("{rows} = '2'")), 1);
+}
+
+#[test]
 fn a_dump_restores_files_and_dumps_the_same_again() {
     let place = Place::new();
     let (old, new) = (file("3.2.7-1", "a"), file("3.2.7-2", "b"));

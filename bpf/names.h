@@ -285,13 +285,14 @@ static __always_inline void report_stream_sent(struct __sk_buff *skb, struct bpf
 					       struct name_packet *packet)
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
-	__u64 socket = socket_id(plain_sock(sk));
 	struct connection *connection;
+	__u64 socket;
 
 	if (!tp || tp->bytes_acked > OPENING_ACKED)
 		return;
 	if (!include_loopback && skb->ifindex == LOOPBACK_IFINDEX)
 		return;
+	socket = socket_id(plain_sock(sk));
 	connection = bpf_map_lookup_elem(&connections, &socket);
 	if (!connection || connection->was_open || connection->is_past_opening)
 		return;
@@ -364,27 +365,34 @@ static __always_inline void report_names_sent(struct __sk_buff *skb, struct bpf_
 		report_stream_sent(skb, sk, &packet);
 }
 
+/*
+ * Whether what comes in for a socket may be an answer, as far as what it is connected to tells. All
+ * that most packets of a stream cost: this is read of any socket, without asking whether it is
+ * whole.
+ */
+static __always_inline bool may_be_answered(const struct bpf_sock *sk)
+{
+	__u16 connected_to = bpf_ntohs(sk->dst_port);
+
+	return !connected_to || is_name_port(connected_to);
+}
+
 /* A packet has come in for a socket: answers are read, and nothing else. */
 static __always_inline void report_names_received(struct __sk_buff *skb, struct bpf_sock *sk)
 {
 	struct name_packet packet = { .is_received = 1 };
-	__u16 connected_to = bpf_ntohs(sk->dst_port);
 	bool is_stream = sk->protocol == IPPROTO_TCP;
-	__u64 socket = socket_id(plain_sock(sk));
 
-	if (!is_stream && sk->protocol != IPPROTO_UDP)
-		return;
-	if ((is_stream || connected_to) && !is_name_port(connected_to))
-		return;
-	if (!is_stream && !connected_to && !may_carry_name(skb, true))
+	if (!is_stream && (sk->protocol != IPPROTO_UDP || !may_carry_name(skb, true)))
 		return;
 	if (!name_packet_from_skb(&packet, skb) || !is_name_port(packet.remote.port))
 		return;
 	if (is_stream) {
 		if (name_packet_read_tcp(&packet, skb))
-			emit_stream(&packet, skb, socket, PAYLOAD_DNS_STREAM, packet.length);
+			emit_stream(&packet, skb, socket_id(plain_sock(sk)), PAYLOAD_DNS_STREAM,
+				    packet.length);
 		return;
 	}
 	name_packet_set_payload(&packet, skb, UDP_HEADER);
-	emit_payload(&packet, skb, socket, PAYLOAD_DNS, 0, packet.length);
+	emit_payload(&packet, skb, socket_id(plain_sock(sk)), PAYLOAD_DNS, 0, packet.length);
 }

@@ -7,9 +7,8 @@ use std::{
 
 use super::{
     Detail, FAINT, HEADING, Layout, WARNING,
-    applications::{ApplicationReport, DestinationReport},
+    applications::{ApplicationReport, DestinationReport, SharedAddress},
     humane::{count, counted},
-    marks::SharedAddress,
     visible,
 };
 use crate::model::{Application, NameSource, OpeningKind};

@@ -38,6 +38,7 @@ mod replay_names;
 mod replay_open;
 mod replay_quic;
 mod resolver;
+mod same_application;
 mod self_checks;
 mod service;
 mod store_contacts;

@@ -11,6 +11,7 @@ mod destination;
 mod event;
 mod flow;
 mod identity;
+mod occurrence;
 mod process;
 mod provenance;
 mod reason;
@@ -18,6 +19,7 @@ mod record;
 mod resolver;
 mod text;
 mod time;
+mod units;
 
 pub use application::{Application, Context};
 pub use batch::{Batch, FlowRecord, Ticket};
@@ -33,6 +35,7 @@ pub use event::{
 };
 pub use flow::{Flow, OpeningKind, Outcome};
 pub use identity::{ContainerFacts, IdentityRecord, PodFacts, RawIdentity};
+pub use occurrence::{Occurrence, Occurrences};
 pub use process::{Ancestor, Executable, Namespaces, Process, ProcessKey};
 pub use provenance::{
     FileFacts, FilePlace, FileRole, FileSeen, FileUse, NoDigest, Ownership, Package, PackageCheck,
@@ -46,3 +49,4 @@ pub use text::{bytes_of_text, text_of_bytes};
 pub use time::{
     BootClock, DurationError, TimeError, Timestamp, Window, parse_duration, parse_when,
 };
+pub use units::Units;

@@ -110,33 +110,63 @@ impl Reader {
         let mut counts = vec![HashMap::default(); makers.pairs.len()];
         // The latest run of each contact.
         let mut latest = vec![HashMap::<i64, i64, RandomState>::default(); makers.pairs.len()];
+        self.each_unpacked_run(bounds, makers, |pair, destination, run| {
+            if let (Some(latest), Some(counts)) = (latest.get_mut(pair), counts.get_mut(pair))
+                && latest.insert(destination, run) != Some(run)
+            {
+                *counts.entry(destination).or_default() += 1;
+            }
+        })?;
+        Ok(counts)
+    }
+
+    fn each_unpacked_run(
+        &self,
+        bounds: &Bounds,
+        makers: &MatchingMakers,
+        mut each: impl FnMut(usize, i64, i64),
+    ) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(UNPACKED)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let Some((pair, _)) = makers.identities.get(&row.get(1)?) else {
                 continue;
             };
-            if !bounds.counts_run(row.get(3)?, row.get(4)?) {
-                continue;
-            }
-            let (run, destination): (i64, i64) = (row.get(0)?, row.get(2)?);
-            if let (Some(latest), Some(counts)) = (latest.get_mut(*pair), counts.get_mut(*pair))
-                && latest.insert(destination, run) != Some(run)
-            {
-                *counts.entry(destination).or_default() += 1;
+            if bounds.counts_run(row.get(3)?, row.get(4)?) {
+                each(*pair, row.get(2)?, row.get(0)?);
             }
         }
-        Ok(counts)
+        Ok(())
     }
 
-    /// Adds the runs of a packed day: all of them, or those within bounds.
-    fn count_day(
+    /// Pairs, destinations and the runs that met them, some several times.
+    pub(super) fn each_run(
         &self,
-        day: i64,
-        within: Option<&Bounds>,
+        bounds: &Bounds,
         makers: &MatchingMakers,
-        counts: &mut RunCounts,
+        mut each: impl FnMut(usize, i64, i64),
     ) -> rusqlite::Result<()> {
+        self.each_unpacked_run(bounds, makers, &mut each)?;
+        let mut statement = self.connection.prepare_cached(PACKED_DAYS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let day = row.get(0)?;
+            let within = match bounds.place_of(row.get(1)?, row.get(2)?) {
+                Place::Outside => continue,
+                Place::Inside => None,
+                Place::Across => Some(bounds),
+            };
+            for (pair, of_pair) in self.packed_of_day(day, makers)?.iter().enumerate() {
+                for (destination, run) in self.spans_of(day, of_pair, within)? {
+                    each(pair, destination, run);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a packed day, by pair.
+    fn packed_of_day(&self, day: i64, makers: &MatchingMakers) -> rusqlite::Result<Vec<Vec<i64>>> {
         let mut packed = vec![Vec::new(); makers.pairs.len()];
         let mut statement = self.connection.prepare_cached(IDENTITIES)?;
         let mut rows = statement.query((day,))?;
@@ -147,6 +177,18 @@ impl Reader {
                 of_pair.push(row.get::<_, i64>(1)?);
             }
         }
+        Ok(packed)
+    }
+
+    /// Adds the runs of a packed day: all of them, or those within bounds.
+    fn count_day(
+        &self,
+        day: i64,
+        within: Option<&Bounds>,
+        makers: &MatchingMakers,
+        counts: &mut RunCounts,
+    ) -> rusqlite::Result<()> {
+        let packed = self.packed_of_day(day, makers)?;
         for (of_pair, counts) in packed.iter().zip(counts) {
             let mut add = |destination, runs| *counts.entry(destination).or_default() += runs;
             match (of_pair.as_slice(), within) {

@@ -47,6 +47,7 @@ mod store_denied;
 mod store_files;
 mod store_import;
 mod store_known;
+mod store_occurrences;
 mod store_open;
 mod store_prune;
 mod store_record;

@@ -25,9 +25,45 @@ fn contacts(path: &Path, query: &ContactQuery) -> Vec<Contact> {
     Reader::open(path).unwrap().contacts(query).unwrap()
 }
 
+/// When these contacts happened is as many units as were counted; of runs it is not known how they went,
+/// nor of days on which some attempts failed.
+fn assert_occurrences_agree(path: &Path, query: &ContactQuery, contacts: &[Contact]) {
+    let found = Reader::open(path).unwrap().occurrences(query).unwrap();
+    let mut met = 0;
+    for contact in contacts {
+        let of_application = found
+            .iter()
+            .find(|one| (&one.host, &one.application) == (&contact.host, &contact.application))
+            .unwrap();
+        let occurrence = of_application
+            .met
+            .iter()
+            .find(|one| one.destination == contact.destination);
+        let failed = contact
+            .outcomes
+            .keys()
+            .filter(|outcome| outcome.is_failure());
+        let (failed, kinds) = (failed.count(), contact.outcomes.len());
+        assert_eq!(occurrence.is_none(), failed == kinds);
+        let Some(occurrence) = occurrence else {
+            continue;
+        };
+        met += 1;
+        let [days, hours] = [&occurrence.days, &occurrence.hours].map(|units| units.len() as u64);
+        if failed == 0 {
+            assert_eq!((days, hours), (contact.days, contact.hours));
+        } else {
+            assert!(days <= contact.days && hours <= contact.hours);
+        }
+        assert_eq!(occurrence.runs.len() as u64, contact.runs);
+    }
+    assert_eq!(found.iter().map(|one| one.met.len()).sum::<usize>(), met);
+}
+
 /// The same question, answered with and without the days that are summed up.
 fn both_answers(path: &Path, query: &ContactQuery) -> [Vec<Contact>; 2] {
     let with_days = contacts(path, query);
+    assert_occurrences_agree(path, query, &with_days);
     let copy = path.with_extension("hours");
     let connection = Connection::open(path).unwrap();
     connection

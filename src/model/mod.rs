@@ -3,6 +3,7 @@
 //! Values only: no IO and no clock. Every stage imports this module and no other stage.
 
 mod application;
+mod baseline;
 mod batch;
 mod check;
 mod contact;
@@ -18,8 +19,10 @@ mod record;
 mod resolver;
 mod text;
 mod time;
+mod units;
 
 pub use application::{Application, Context};
+pub use baseline::{Completeness, Estimate, Incidence, LearningState, NewDestinations, Sampling};
 pub use batch::{Batch, FlowRecord, Ticket};
 pub use check::{CheckedKind, SeenAs, SelfCheck, Verdict};
 pub use contact::{Contact, SamplingUnit, SeenOpening, SharedNames, Tally};
@@ -46,3 +49,4 @@ pub use text::{bytes_of_text, text_of_bytes};
 pub use time::{
     BootClock, DurationError, TimeError, Timestamp, Window, parse_duration, parse_when,
 };
+pub use units::Units;

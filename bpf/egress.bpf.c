@@ -33,6 +33,7 @@
 #include "asker.h"
 #include "connection.h"
 #include "conversation.h"
+#include "name_packet.h"
 #include "names.h"
 #include "inventory.h"
 #include "carried.h"

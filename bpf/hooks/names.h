@@ -18,12 +18,6 @@ int names_egress(struct __sk_buff *skb)
 SEC("?cgroup_skb/ingress")
 int names_ingress(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
-
-	if (!sk || !may_be_answered(sk))
-		return VERDICT_ALLOW;
-	sk = full_sock(skb);
-	if (sk)
-		report_names_received(skb, sk);
+	report_names_received(skb);
 	return VERDICT_ALLOW;
 }

@@ -94,6 +94,18 @@ impl NameSource {
         Self::Imported,
     ];
 
+    /// Where it came from, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::ServerName => "the server name in the flow itself",
+            Self::DnsAnswer => "a DNS answer to this process, which asked for it",
+            Self::OuterServerName => "the server name in the flow itself, perhaps of a front",
+            Self::HostDnsAnswer => "a DNS answer to somebody on the host; who asked is not known",
+            Self::Inferred => "an earlier name of this application for the address",
+            Self::Imported => "the file that was imported",
+        }
+    }
+
     /// The word for it in the store and in JSON.
     pub fn word(self) -> &'static str {
         Self::WORDS

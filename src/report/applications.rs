@@ -11,7 +11,6 @@ use super::{
     DOCUMENT_VERSION,
     coverage::{Coverage, Watched, coverage_of, extent_of},
     humane::count,
-    marks::SharedAddress,
 };
 use crate::model::{
     Application, Contact, Destination, NameSource, OpeningKind, Outcome, SamplingUnit, Tally,
@@ -104,6 +103,26 @@ pub struct DestinationReport {
     pub shared_names: Option<u64>,
     /// How flows began, where that hides which server is meant.
     pub openings: BTreeSet<OpeningKind>,
+}
+
+/// An address that was reached under several names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SharedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Its names in order.
+    pub names: Vec<ReachedName>,
+    /// Applications that reached it while no name was known.
+    pub without_name: BTreeSet<Application>,
+}
+
+/// A name of a shared address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReachedName {
+    /// The name.
+    pub name: String,
+    /// Applications that reached the name: at this address, or at another that it has.
+    pub applications: BTreeSet<Application>,
 }
 
 /// Said in place of attempts where there was none: a connection was open all the time.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     FAILURE, FAINT, HEADING, Layout, WARNING,
-    applications::OPENED_EARLIER,
+    applications::{ApplicationReport, DestinationReport, OPENED_EARLIER},
     applications_text::write_application,
     coverage::{Ending, Lost},
     explain::{ApplicationExplained, ApplicationsExplained, FlowExplained, FlowFacts},
@@ -88,6 +88,7 @@ fn write_one(
 ) -> io::Result<()> {
     let columns = layout.width;
     write_application(&explained.report, layout, out)?;
+    write_name_sources(&explained.report, out)?;
     write_reasons(&explained.reasons, columns, out)?;
     for identity in &explained.identities {
         writeln!(out, "{HEADING}Told from{HEADING:#}")?;
@@ -134,6 +135,26 @@ fn write_one(
         ]);
     }
     table.write(2, out)
+}
+
+fn write_name_sources(report: &ApplicationReport, out: &mut dyn Write) -> io::Result<()> {
+    if report
+        .destinations
+        .iter()
+        .all(|one| one.name_source.is_none())
+    {
+        return Ok(());
+    }
+    writeln!(out, "{HEADING}Names from{HEADING:#}")?;
+    for source in NameSource::ALL {
+        let named = |one: &&DestinationReport| one.name_source == Some(source);
+        let named = report.destinations.iter().filter(named);
+        let names: Vec<String> = named.map(|one| visible(&one.text()).to_string()).collect();
+        if !names.is_empty() {
+            writeln!(out, "  {}: {}", source.meaning(), names.join(", "))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_reasons(
@@ -245,7 +266,7 @@ fn add_destination(explained: &FlowExplained, facts: &mut Facts) {
     let flow = &explained.flow;
     facts.add("Destination", destination_of(flow));
     if let (Some(_), Some(source)) = (&flow.name, flow.name_source) {
-        facts.add("Name from", source_text(source));
+        facts.add("Name from", source.meaning());
         facts.add_if("Address", flow.address.map(|address| address.to_string()));
     }
     if let Some(opening) = flow.opening {
@@ -281,17 +302,6 @@ fn bytes_text(flow: &FlowFacts) -> String {
         "not known".to_owned()
     } else {
         known.join(", ")
-    }
-}
-
-fn source_text(source: NameSource) -> &'static str {
-    match source {
-        NameSource::ServerName => "the server name in the flow itself",
-        NameSource::DnsAnswer => "a DNS answer to this process, which asked for it",
-        NameSource::OuterServerName => "the server name in the flow itself, perhaps of a front",
-        NameSource::HostDnsAnswer => "a DNS answer to somebody on the host; who asked is not known",
-        NameSource::Inferred => "an earlier name of this application for the address",
-        NameSource::Imported => "the file that was imported",
     }
 }
 

@@ -29,6 +29,12 @@ impl Facts {
         }
     }
 
+    /// Columns of the longest label.
+    pub(super) fn label_width(&self) -> usize {
+        let labels = self.lines.iter().map(|(label, _)| label.width());
+        labels.max().unwrap_or(0)
+    }
+
     /// Writes them below one another; a fact with the label of the one above has it only once.
     pub(super) fn write(&self, indent: usize, out: &mut dyn Write) -> io::Result<()> {
         self.write_within(None, indent, out)
@@ -41,12 +47,7 @@ impl Facts {
         indent: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let width = self
-            .lines
-            .iter()
-            .map(|(label, _)| label.width())
-            .max()
-            .unwrap_or(0);
+        let width = self.label_width();
         let mut above = "";
         for (label, value) in &self.lines {
             let shown = if *label == above { "" } else { *label };

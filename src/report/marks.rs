@@ -6,30 +6,10 @@ use std::{
     net::IpAddr,
 };
 
-use serde::Serialize;
-
-use super::applications::{ApplicationReport, ApplicationsReport, DestinationReport};
+use super::applications::{
+    ApplicationReport, ApplicationsReport, DestinationReport, ReachedName, SharedAddress,
+};
 use crate::model::{Application, Contact, OpeningKind, SeenOpening, SharedNames};
-
-/// An address that was reached under several names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SharedAddress {
-    /// The address.
-    pub address: IpAddr,
-    /// Its names in order.
-    pub names: Vec<ReachedName>,
-    /// Applications that reached it while no name was known.
-    pub without_name: BTreeSet<Application>,
-}
-
-/// A name of a shared address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ReachedName {
-    /// The name.
-    pub name: String,
-    /// Applications that reached the name: at this address, or at another that it has.
-    pub applications: BTreeSet<Application>,
-}
 
 /// What the destinations of one application began with, by destination and protocol.
 type Openings = BTreeMap<(String, Application, String), BTreeSet<OpeningKind>>;

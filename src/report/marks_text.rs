@@ -7,12 +7,11 @@ use std::{
 
 use super::{
     Detail, FAINT, HEADING, Layout, WARNING,
-    applications::{ApplicationReport, DestinationReport},
+    applications::{ApplicationReport, DestinationReport, SharedAddress},
     humane::{count, counted},
-    marks::SharedAddress,
     visible,
 };
-use crate::model::{Application, OpeningKind};
+use crate::model::{Application, NameSource, OpeningKind};
 
 /// Destinations that one line names.
 const NAMED: usize = 3;
@@ -28,6 +27,17 @@ pub(super) fn write_application_marks(
         let of = names_of(report.destinations.iter().filter(begun_so), layout);
         if let Some(of) = of {
             writeln!(out, "  {WARNING}{}{WARNING:#}: {of}", opening.meaning())?;
+        }
+    }
+    for source in [NameSource::HostDnsAnswer, NameSource::Inferred] {
+        let named_so = |one: &&DestinationReport| one.name_source == Some(source);
+        let of = names_of(report.destinations.iter().filter(named_so), layout);
+        if let Some(of) = of {
+            writeln!(
+                out,
+                "  {WARNING}named by {}{WARNING:#}: {of}",
+                source.meaning()
+            )?;
         }
     }
     let is_shared = |one: &&DestinationReport| one.shared_names.is_some();

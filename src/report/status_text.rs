@@ -20,8 +20,9 @@ use super::{
 };
 /// Writes it as text.
 pub fn write_text(report: &StatusReport, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
-    write_observer(report, out)?;
-    facts_of(report).write(0, out)?;
+    let facts = facts_of(report);
+    write_observer(report, facts.label_width(), out)?;
+    facts.write(0, out)?;
     if let Some(check) = report
         .latest
         .as_ref()
@@ -38,8 +39,9 @@ pub fn write_text(report: &StatusReport, layout: Layout, out: &mut dyn Write) ->
     writeln!(out, "{FAINT}All times are UTC.{FAINT:#}")
 }
 
-fn write_observer(report: &StatusReport, out: &mut dyn Write) -> io::Result<()> {
-    write!(out, "{HEADING}Observer{HEADING:#}  ")?;
+/// Stands above the facts, whose labels are so many columns wide.
+fn write_observer(report: &StatusReport, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    write!(out, "{HEADING}{:<width$}{HEADING:#}  ", "Observer")?;
     match (report.observer_pid, &report.latest) {
         (Some(pid), Some(latest)) if latest.ending == Ending::Running => {
             let age = duration(report.at.since(latest.started));

@@ -79,7 +79,7 @@ fn drop_ins(root: &Path, left_out: &mut u64) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(root.join(format!("{place}.d"))) else {
             continue;
         };
-        for entry in entries.filter_map(Result::ok).take(MOST_DROP_INS) {
+        for entry in entries.filter_map(Result::ok) {
             let path = entry.path();
             if path
                 .extension()

@@ -52,8 +52,10 @@ fn an_application_is_explained_by_any_part_of_its_name() {
     insta::assert_snapshot!(explained, @r"
     unit:apt-daily.service /usr/lib/apt/methods/http  as _apt
       DESTINATION                 ATTEMPTS  FAILED        OUT     IN  RUNS  FIRST (UTC)       LAST (UTC)
-      deb.debian.org tcp/80  4 established             1.6 kB  88 MB     2  2026-11-20 06:03  2026-11-21 06:03
+      os.example.org tcp/80  4 established             1.6 kB  88 MB     2  2026-11-20 06:03  2026-11-21 06:03
       192.0.2.81 tcp/443                    5 refused       -      -     1  2026-11-21 06:03  2026-11-21 06:03
+    Names from
+      a DNS answer to this process, which asked for it: os.example.org tcp/80
     Called so by
       context  unit by its cgroup: cgroup /system.slice/apt-daily.service
       program  path of the executable
@@ -78,8 +80,8 @@ fn an_application_is_explained_by_any_part_of_its_name() {
     Latest flows
       START (UTC)          DESTINATION                 ATTEMPTS  FAILED     FLOW ID
       2026-11-21 06:03:13  192.0.2.81 tcp/443                    5 refused  0123456789abcdef-3
-      2026-11-21 06:03:12  deb.debian.org tcp/80  1 established             0123456789abcdef-2
-      2026-11-20 06:03:12  deb.debian.org tcp/80  3 established             0123456789abcdef-1
+      2026-11-21 06:03:12  os.example.org tcp/80  1 established             0123456789abcdef-2
+      2026-11-20 06:03:12  os.example.org tcp/80  3 established             0123456789abcdef-1
     ");
     for name in [
         "unit:apt-daily.service",

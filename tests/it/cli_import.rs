@@ -229,7 +229,7 @@ fn a_dump_is_filtered_as_a_report_is() {
     assert_eq!(count(&["dump"]), 4);
     assert_eq!(count(&["dump", "--application", "*apt*"]), 3);
     assert_eq!(
-        count(&["dump", "--to", "deb.debian.org", "--until", "2026-11-21"]),
+        count(&["dump", "--to", "os.example.org", "--until", "2026-11-21"]),
         1
     );
     assert_eq!(place.run(&["dump", "--all", "--to", "x"]).status, Some(2));

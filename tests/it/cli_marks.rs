@@ -12,7 +12,7 @@ const FLOWS: &str = r#"{"ts":"2026-11-20T06:00:00Z","host":"web1","exe":"/usr/bi
 {"ts":"2026-11-20T07:00:00Z","host":"web1","exe":"/usr/bin/push","context":"unit:push.service","proto":"tcp","dst_ip":"192.0.2.80","dst_port":443,"dst_name":"b.example.org","name_source":"outer_server_name","opening":"encrypted_client_hello","state":"established"}
 {"ts":"2026-11-20T08:00:00Z","host":"web1","exe":"/usr/bin/poke","context":"none","proto":"tcp","dst_ip":"192.0.2.80","dst_port":443,"state":"established"}
 {"ts":"2026-11-22T09:00:00Z","host":"web1","exe":"/usr/bin/late","context":"none","proto":"tcp","dst_ip":"192.0.2.81","dst_port":443,"dst_name":"c.example.org","name_source":"dns_answer","state":"established"}
-{"ts":"2026-11-22T09:00:00Z","host":"web1","exe":"/usr/bin/late","context":"none","proto":"tcp","dst_ip":"192.0.2.90","dst_port":3128,"dst_name":"proxy.example.org","name_source":"dns_answer","opening":"proxy","state":"established"}
+{"ts":"2026-11-22T09:00:00Z","host":"web1","exe":"/usr/bin/late","context":"none","proto":"tcp","dst_ip":"192.0.2.90","dst_port":3128,"dst_name":"proxy.example.org","name_source":"host_dns_answer","opening":"proxy","state":"established"}
 {"ts":"2026-11-22T09:00:00Z","host":"web2","exe":"/usr/bin/other","context":"none","proto":"tcp","dst_ip":"192.0.2.90","dst_port":443,"dst_name":"d.example.org","name_source":"dns_answer","state":"established"}
 "#;
 
@@ -99,6 +99,7 @@ fn the_text_says_what_is_shared_and_what_is_hidden() {
         "  at shared addresses: a.example.org tcp/443",
         "  an encrypted ClientHello: the name may be that of a front: b.example.org tcp/443",
         "  a proxy is asked for another server, which is not read: proxy.example.org tcp/3128",
+        "  named by a DNS answer to somebody on the host; who asked is not known: proxy.example.org tcp/3128",
         "Shared  2 addresses with several names: whoever allows one allows all its names; `--verbose` tells them",
     ];
     for line in said {

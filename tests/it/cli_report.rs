@@ -23,7 +23,7 @@ fn an_observed_host_is_reported_with_its_coverage_and_failed_attempts_apart() {
 
     unit:apt-daily.service /usr/lib/apt/methods/http  as _apt
       DESTINATION                 ATTEMPTS  FAILED        OUT     IN  RUNS  FIRST (UTC)       LAST (UTC)
-      deb.debian.org tcp/80  4 established             1.6 kB  88 MB     2  2026-11-20 06:03  2026-11-21 06:03
+      os.example.org tcp/80  4 established             1.6 kB  88 MB     2  2026-11-20 06:03  2026-11-21 06:03
       192.0.2.81 tcp/443                    5 refused       -      -     1  2026-11-21 06:03  2026-11-21 06:03
     ");
 }
@@ -47,7 +47,7 @@ fn json_tells_the_same_and_carries_text_as_it_is() {
     let apt = &host["applications"][1];
     assert_eq!(apt["context"], "unit:apt-daily.service");
     assert_eq!(apt["unit"], "run");
-    assert_eq!(apt["destinations"][0]["name"], "deb.debian.org");
+    assert_eq!(apt["destinations"][0]["name"], "os.example.org");
     assert_eq!(apt["destinations"][0]["units"], 2);
     assert_eq!(apt["destinations"][0]["bytes_in"], 88_004_000);
     assert_eq!(apt["destinations"][0]["addresses"][0], "192.0.2.80");
@@ -85,14 +85,14 @@ fn filters_leave_what_they_name() {
     };
     assert_eq!(
         applications(&["--application", "*apt*"]),
-        ["deb.debian.org", "192.0.2.81"]
+        ["os.example.org", "192.0.2.81"]
     );
     assert_eq!(
         applications(&["--application", "unit:*", "--to", "*.org"]),
-        ["deb.debian.org"]
+        ["os.example.org"]
     );
     assert_eq!(applications(&["--to", "192.0.2.81"]), ["192.0.2.81"]);
-    assert_eq!(applications(&["--until", "2026-11-21"]), ["deb.debian.org"]);
+    assert_eq!(applications(&["--until", "2026-11-21"]), ["os.example.org"]);
     let except = [
         "--except",
         "..2026-11-22",

@@ -124,6 +124,27 @@ fn drop_ins_come_in_order_of_their_names_and_the_stronger_place_hides_the_weaker
 }
 
 #[test]
+fn drop_ins_beyond_those_that_are_read_are_counted_and_other_files_take_no_room() {
+    let root = host(&[("etc/systemd/resolved.conf", "[Resolve]\n")]);
+    let place = "etc/systemd/resolved.conf.d";
+    for number in 10..80 {
+        put(
+            root.path(),
+            &format!("{place}/{number}.conf"),
+            &format!("[Resolve]\nDomains=d{number}.example\n"),
+        );
+        put(root.path(), &format!("{place}/{number}.bak"), "[Resolve]\n");
+    }
+    let read = configuration_of(root.path());
+    let domains = read.resolved.unwrap().domains;
+    // There is room for some of the domains, in the order of the files; 64 of these were read.
+    assert_eq!(domains.first().map(String::as_str), Some("d10.example"));
+    let of_files = (80 - 10) - 64;
+    let of_words = 64 - domains.len() as u64;
+    assert_eq!(read.left_out, of_files + of_words);
+}
+
+#[test]
 fn a_host_without_any_of_the_files_is_no_error() {
     let root = tempdir().unwrap();
     assert_eq!(

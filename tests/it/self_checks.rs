@@ -213,6 +213,9 @@ fn status_is_calm_where_everything_was_seen_and_silent_where_nothing_was_tried()
         "{text}"
     );
     assert!(!text.contains("MISSED"), "{text}");
+    // All values stand below one another, however long the labels are.
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("Observer    not running"), "{first}");
     assert!(!status_of(&[]).contains("Self-check"));
 }
 

@@ -14,8 +14,9 @@ use std::{
 
 use egress_baseline::{
     identity::facts::{ExamineLimits, Examiner, FileQuestion, Stop},
-    model::{FileFacts, FileRole, ProcessKey},
+    model::{FileFacts, FileRole, PackageCheck, ProcessKey},
 };
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// No process has it.
@@ -173,4 +174,22 @@ pub(crate) fn told(program: &str, words: &[&OsStr]) -> String {
         .unwrap_or_else(|cause| panic!("start {program}: {cause}"));
     assert!(output.status.success(), "{program}: {output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn sha256_of(content: &[u8]) -> Option<String> {
+    let digest = Sha256::digest(content);
+    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Name, version and check of the package.
+pub(crate) fn package_of(facts: &FileFacts) -> (&str, &str, PackageCheck) {
+    let package = facts
+        .package
+        .as_ref()
+        .unwrap_or_else(|| panic!("{facts:?}"));
+    (
+        package.name.as_str(),
+        package.version.as_deref().unwrap_or("-"),
+        package.check,
+    )
 }

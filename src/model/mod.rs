@@ -3,6 +3,7 @@
 //! Values only: no IO and no clock. Every stage imports this module and no other stage.
 
 mod application;
+mod baseline;
 mod batch;
 mod check;
 mod contact;
@@ -22,6 +23,7 @@ mod time;
 mod units;
 
 pub use application::{Application, Context};
+pub use baseline::{Completeness, Estimate, Incidence, LearningState, NewDestinations, Sampling};
 pub use batch::{Batch, FlowRecord, Ticket};
 pub use check::{CheckedKind, SeenAs, SelfCheck, Verdict};
 pub use contact::{Contact, SamplingUnit, SeenOpening, SharedNames, Tally};

@@ -16,6 +16,7 @@ pub mod files;
 pub mod gaps;
 mod humane;
 mod lateness;
+pub mod learning;
 pub mod marks;
 mod marks_text;
 mod resolver;

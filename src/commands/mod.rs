@@ -10,6 +10,7 @@ pub mod error;
 mod exit;
 pub mod explain;
 pub mod import;
+mod learning;
 pub mod make_canary;
 pub mod observe;
 pub mod options;

@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use super::{coverage::watched, now, output, window::FilterArgs, window::parse_except};
+use super::{
+    coverage::watched, learning::learn, now, output, window::FilterArgs, window::parse_except,
+};
 use crate::{
     analyze::sampling::sampling_unit,
     commands::Exit,
@@ -47,6 +49,7 @@ pub fn run(args: &ReportArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         sampling_unit,
     );
     report.mark(&marks);
+    learn(&mut report, &reader, &query)?;
     let layout = output::layout(global);
     output::write_document(&report, args.format, |out| write_text(&report, layout, out))?;
     Ok(Exit::Done)

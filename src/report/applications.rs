@@ -13,8 +13,8 @@ use super::{
     humane::count,
 };
 use crate::model::{
-    Application, Contact, Destination, NameSource, OpeningKind, Outcome, SamplingUnit, Tally,
-    Timestamp, Window,
+    Application, Completeness, Contact, Destination, NameSource, OpeningKind, Outcome,
+    SamplingUnit, Tally, Timestamp, Window,
 };
 
 /// What each application talks to, host by host.
@@ -62,6 +62,8 @@ pub struct ApplicationReport {
     pub application: Application,
     /// What recurrence is counted in.
     pub unit: SamplingUnit,
+    /// How much of what it does is known; none where only some of its destinations were asked for.
+    pub learning: Option<Completeness>,
     /// Users whose processes it was.
     pub users: Vec<String>,
     /// Its destinations: names first.
@@ -215,6 +217,7 @@ pub fn application_report(
     ApplicationReport {
         application,
         unit,
+        learning: None,
         users: users.into_iter().cloned().collect(),
         destinations: contacts
             .into_iter()

@@ -11,11 +11,12 @@ use super::{
     applications::{ApplicationReport, ApplicationsReport, DestinationReport, Stretch},
     coverage::{Coverage, Gap},
     humane::{bytes_if_any, count, counted, duration, minute, short_duration},
+    learning::sentence,
     marks_text::{write_application_marks, write_shared_addresses},
     table::{Cell, Side, Table},
     visible,
 };
-use crate::model::{SamplingUnit, Timestamp};
+use crate::model::{Application, LearningState, SamplingUnit, Timestamp};
 
 /// Writes the report as text.
 pub fn write_text(
@@ -40,6 +41,7 @@ pub fn write_text(
             writeln!(out, "{HEADING}host {}{HEADING:#}", visible(&host.host))?;
         }
         write_coverage(&host.coverage, &report.except, layout, out)?;
+        write_states(&host.applications, out)?;
         for application in &host.applications {
             writeln!(out)?;
             write_application(application, layout, out)?;
@@ -130,7 +132,42 @@ pub(super) fn write_application(
         write!(out, "  {FAINT}as {}{FAINT:#}", visible(&users))?;
     }
     writeln!(out)?;
-    write_destinations(report, layout, out)
+    write_destinations(report, layout, out)?;
+    match &report.learning {
+        Some(known) => writeln!(
+            out,
+            "  {}",
+            sentence(short_name(&report.application), known)
+        ),
+        None => Ok(()),
+    }
+}
+
+/// What people call an application: the last part of its script, or else of its program.
+fn short_name(application: &Application) -> &str {
+    let path = application.script.as_ref().unwrap_or(&application.program);
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match last {
+        "" => path,
+        last => last,
+    }
+}
+
+/// How many applications are how well known, in a line.
+fn write_states(applications: &[ApplicationReport], out: &mut dyn Write) -> io::Result<()> {
+    let known = || applications.iter().filter_map(|one| one.learning.as_ref());
+    if known().next().is_none() {
+        return Ok(());
+    }
+    let all = counted(known().count() as u64, "application", "applications");
+    let states: Vec<String> = LearningState::ALL
+        .into_iter()
+        .filter_map(|state| {
+            let number = known().filter(|one| one.state == state).count() as u64;
+            (number > 0).then(|| format!("{} {}", count(number), state.word()))
+        })
+        .collect();
+    writeln!(out, "{all}: {}", states.join(", "))
 }
 
 /// Writes an application's destinations: as a table where it fits, else each over two lines.

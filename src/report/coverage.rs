@@ -10,10 +10,10 @@ pub use super::{
 };
 use super::{
     gaps::{boots, gaps},
-    stretches::{Stretch, clipped, days, merged, seconds, without},
+    stretches::{DAY, HOUR, Stretch, clipped, just_after, merged, seconds, units, without},
 };
 use crate::model::{
-    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, Timestamp, Window,
+    BackendFailure, BlindSpot, Contact, ImportSource, Loss, LossCause, Timestamp, Units, Window,
 };
 
 /// Losses of one cause.
@@ -60,6 +60,20 @@ pub struct Coverage {
     pub blind_spots: Vec<BlindSpot>,
     /// Files that were imported, where no observer watched this host.
     pub imports: Vec<ImportSource>,
+    /// The covered days, by their numbers since 1970.
+    #[serde(skip)]
+    pub days: Units,
+    /// Hours likewise.
+    #[serde(skip)]
+    pub hours: Units,
+}
+
+impl Coverage {
+    /// Whether anything was lost or not watched from that moment on.
+    pub fn has_holes_since(&self, since: Timestamp) -> bool {
+        self.gaps.iter().any(|gap| gap.until > since)
+            || self.losses.iter().any(|lost| lost.until > since)
+    }
 }
 
 /// The coverage of `host` in `window`, without the stretches in `except`.
@@ -103,11 +117,22 @@ pub fn coverage_of(
         ),
         &excepted,
     );
+    // What came from a file is neither blind nor partial: a moment counts as the hour that it is in.
+    let counted = match is_observed {
+        true => covered.clone(),
+        false => without(
+            &[(since.max(first), just_after(until.min(last)))],
+            &excepted,
+        ),
+    };
+    let days = units(&counted, DAY);
     let mut coverage = Coverage {
         since: Some(since),
         until: Some(until),
         covered_seconds: seconds(&covered),
-        covered_days: days(&covered),
+        covered_days: days.len() as u64,
+        days,
+        hours: units(&counted, HOUR),
         ..Coverage::default()
     };
     if is_observed {

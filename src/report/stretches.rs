@@ -1,8 +1,9 @@
 //! Stretches of time, and what is covered by several.
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Units};
 
-const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
+pub(super) const DAY: i64 = 86_400_000_000_000;
+pub(super) const HOUR: i64 = DAY / 24;
 
 /// From the first to the second.
 pub(super) type Stretch = (Timestamp, Timestamp);
@@ -53,20 +54,20 @@ pub(super) fn seconds(stretches: &[Stretch]) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-pub(super) fn days(stretches: &[Stretch]) -> u64 {
-    let mut days = 0_u64;
-    let mut counted_to = None;
+/// The next moment that can be told apart.
+pub(super) fn just_after(at: Timestamp) -> Timestamp {
+    Timestamp::from_unix_ns(at.unix_ns().saturating_add(1))
+}
+
+/// Numbers of the units of so many nanoseconds, counted from 1970 on, of which the stretches have a part.
+pub(super) fn units(stretches: &[Stretch], length: i64) -> Units {
+    let mut units = Units::new();
     for (start, end) in stretches {
-        let first = start.unix_ns().div_euclid(NANOSECONDS_PER_DAY);
-        let last = end
-            .unix_ns()
-            .saturating_sub(1)
-            .div_euclid(NANOSECONDS_PER_DAY);
-        let first = counted_to.map_or(first, |to: i64| first.max(to + 1));
-        if last >= first {
-            days = days.saturating_add(u64::try_from(last - first + 1).unwrap_or(0));
-            counted_to = Some(last);
+        let number = |at: i64| u32::try_from(at.div_euclid(length));
+        let (first, last) = (start.unix_ns(), end.unix_ns().saturating_sub(1));
+        if let (Ok(first), Ok(last)) = (number(first.max(0)), number(last)) {
+            (first..=last).for_each(|unit| units.insert(unit));
         }
     }
-    days
+    units
 }

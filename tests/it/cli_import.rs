@@ -192,11 +192,13 @@ fn what_dump_writes_makes_the_same_report_elsewhere() {
     elsewhere
         .run_with_input(&["import", "-"], dump.as_bytes())
         .told();
-    // Coverage is known only to a whole dump.
-    let applications = |place: &Place| {
+    // Coverage is known only to a whole dump, and so is how much has been learned.
+    let applications = |place: &Place| -> Vec<String> {
         let report = place.run(&["report"]).told();
         let (_, applications) = report.split_once("\n\n").expect("a header");
-        applications.to_owned()
+        let lines = applications.lines();
+        let lines = lines.filter(|line| !line.contains("too few to say what is missing"));
+        lines.map(str::to_owned).collect()
     };
     assert_eq!(applications(&elsewhere), applications(&place));
 }

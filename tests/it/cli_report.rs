@@ -16,15 +16,18 @@ fn an_observed_host_is_reported_with_its_coverage_and_failed_attempts_apart() {
     PARTIAL 1 gap, 11 h 20 min in all, when nothing watched
     PARTIAL 34 attempts that did not fit into the ring buffer (ring_full)
     2 blind spots: `--verbose` names them
+    2 applications: 2 learning
 
     session:alice /tmp/\u{1b}[2Jevil\u{202e}gpj  as alice
       DESTINATION                                                                         ATTEMPTS    OUT      IN  HOURS  FIRST (UTC)       LAST (UTC)
       a-very-long-name.with-many-labels.in-it-so-that-it-does-not-fit.example.org udp/53   12 sent  700 B  1.4 kB      1  2026-11-22 09:00  2026-11-22 09:00
+      \u{1b}[2Jevil\u{202e}gpj: 1 hour; too few to say what is missing
 
     unit:apt-daily.service /usr/lib/apt/methods/http  as _apt
       DESTINATION                 ATTEMPTS  FAILED        OUT     IN  RUNS  FIRST (UTC)       LAST (UTC)
       os.example.org tcp/80  4 established             1.6 kB  88 MB     2  2026-11-20 06:03  2026-11-21 06:03
       192.0.2.81 tcp/443                    5 refused       -      -     1  2026-11-21 06:03  2026-11-21 06:03
+      http: 2 runs, nothing new for 1; too few to say what is missing; PARTIAL: some of that time was not watched
     ");
 }
 
@@ -117,6 +120,7 @@ fn a_window_that_is_left_out_is_neither_covered_nor_a_gap() {
     2026-11-20 06:00 to 2026-11-22 10:00 UTC, watched 1 d 15 h of 2 d 4 h
     left out: 2026-11-20 18:00 .. 2026-11-21 07:00
     2 blind spots: `--verbose` names them
+    2 applications: 2 learning
     ");
 }
 
@@ -130,17 +134,21 @@ fn every_host_has_a_heading_where_there_are_several() {
     insta::assert_snapshot!(place.run(&["report"]).told(), @r"
     host a
     2026-11-22 13:00 to 2026-11-22 14:00 UTC, imported from 1 file, not watched
+    1 application: 1 learning
 
     none (no process)
       DESTINATION             ATTEMPTS  FAILED       OUT  IN  HOURS  FIRST (UTC)       LAST (UTC)
       192.0.2.53 udp/53  1 established  1 timed_out    -   -      2  2026-11-22 13:00  2026-11-22 14:00
+      (no process): 1 hour; too few to say what is missing
 
     host b
     2026-11-22 12:00 to 2026-11-22 12:00 UTC, imported from 1 file, not watched
+    1 application: 1 learning
 
     none /usr/bin/curl
       DESTINATION               ATTEMPTS   OUT  IN  HOURS  FIRST (UTC)       LAST (UTC)
       example.org tcp/443  1 established  10 B   -      1  2026-11-22 12:00  2026-11-22 12:00
+      curl: 1 hour; too few to say what is missing
     ");
 }
 
@@ -218,4 +226,44 @@ fn times_and_windows_that_are_none_are_refused() {
     error: the window ends at 2026-11-21T00:00:00Z, before it begins at 2026-11-22T00:00:00Z
     hint: swap the two times, or leave one out
     ");
+}
+
+/// So many days of one service that reaches the same place each day, and a second one on the third.
+fn weeks_of_days(days: u32) -> String {
+    let flow = |day: u32, name: &str| {
+        format!(
+            r#"{{"ts":"2026-10-{day:02}T06:00:00Z","host":"web1","exe":"/usr/sbin/nginx","context":"unit:nginx.service","proto":"tcp","dst_ip":"192.0.2.80","dst_port":443,"dst_name":"{name}","state":"established"}}"#
+        )
+    };
+    let mut lines: Vec<String> = (1..=days).map(|day| flow(day, "a.example.org")).collect();
+    lines.push(flow(3, "b.example.org"));
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn how_much_is_known_of_an_application_is_one_sentence_and_in_json_the_numbers_behind_it() {
+    let place = Place::with(&weeks_of_days(28));
+    let text = place.run(&["report"]).told();
+    assert!(text.contains("1 application: 1 "), "{text}");
+    assert!(
+        text.contains("  nginx: 28 days, nothing new for 25"),
+        "{text}"
+    );
+    let json = place.run(&["report", "--format", "json"]).told();
+    let json: Value = serde_json::from_str(&json).expect("the document is JSON");
+    let learning = &json["hosts"][0]["applications"][0]["learning"];
+    assert_eq!(learning["units"], 28);
+    assert_eq!(learning["quiet"], 25);
+    assert_eq!(learning["unit"], "day");
+    assert_eq!(learning["destinations"], 2);
+    assert_eq!(learning["is_partial"], false);
+    // 1 − 0.05^(1/25)
+    let chance = learning["chance_at_most"].as_f64().unwrap_or_default();
+    assert!((chance - 0.112_9).abs() < 0.000_1, "{chance}");
+    // Of some of its destinations nothing can be concluded.
+    let part = place
+        .run(&["report", "--to", "a.*", "--format", "json"])
+        .told();
+    let part: Value = serde_json::from_str(&part).expect("the document is JSON");
+    assert_eq!(part["hosts"][0]["applications"][0]["learning"], Value::Null);
 }

@@ -68,6 +68,11 @@ pub struct Coverage {
     pub hours: Units,
 }
 
+/// What came from a file is neither blind nor partial: a moment counts as the hour that it is in.
+fn of_files(first: Timestamp, last: Timestamp) -> Stretch {
+    (first, just_after(last))
+}
+
 impl Coverage {
     /// Whether anything was lost or not watched from that moment on.
     pub fn has_holes_since(&self, since: Timestamp) -> bool {
@@ -117,24 +122,19 @@ pub fn coverage_of(
         ),
         &excepted,
     );
-    // What came from a file is neither blind nor partial: a moment counts as the hour that it is in.
     let counted = match is_observed {
         true => covered.clone(),
-        false => without(
-            &[(since.max(first), just_after(until.min(last)))],
-            &excepted,
-        ),
+        false => without(&[of_files(since.max(first), until.min(last))], &excepted),
     };
-    let days = units(&counted, DAY);
     let mut coverage = Coverage {
         since: Some(since),
         until: Some(until),
         covered_seconds: seconds(&covered),
-        covered_days: days.len() as u64,
-        days,
+        days: units(&counted, DAY),
         hours: units(&counted, HOUR),
         ..Coverage::default()
     };
+    coverage.covered_days = coverage.days.len() as u64;
     if is_observed {
         coverage.gaps = gaps(
             watched,

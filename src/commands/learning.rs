@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     analyze::completeness::{TARGET_NEW_PER_WEEK, completeness},
-    model::{Application, Occurrence, Occurrences, Sampling, SamplingUnit, Timestamp, Units},
+    model::{Application, Occurrences, Sampling, SamplingUnit, Timestamp},
     report::{applications::ApplicationsReport, coverage::Coverage},
     store::{ContactQuery, Reader, StoreError},
 };
@@ -21,20 +21,27 @@ pub(super) fn learn(
     if query.to.is_some() {
         return Ok(());
     }
-    let mut met: BTreeMap<(String, Application), Occurrences> = reader
-        .occurrences(query)?
-        .into_iter()
+    let mut units: BTreeMap<&str, BTreeMap<&Application, SamplingUnit>> = BTreeMap::new();
+    for host in &report.hosts {
+        let of_host = host.applications.iter();
+        let of_host = of_host.map(|one| (&one.application, one.unit));
+        units.insert(&host.host, of_host.collect());
+    }
+    let unit_of = |host: &str, application: &Application| {
+        units
+            .get(host)
+            .and_then(|of_host| of_host.get(application).copied())
+    };
+    let met = reader.occurrences(query, &unit_of)?.into_iter();
+    let mut met: BTreeMap<(String, Application), Occurrences> = met
         .map(|one| ((one.host.clone(), one.application.clone()), one))
         .collect();
     for host in &mut report.hosts {
         for application in &mut host.applications {
             let key = (host.host.clone(), application.application.clone());
             if let Some(occurrences) = met.remove(&key) {
-                let sampling = sampling(application.unit, &host.coverage, &occurrences);
-                let units = occurrences
-                    .met
-                    .iter()
-                    .map(|one| units_of(application.unit, one));
+                let sampling = sampling(&host.coverage, &occurrences);
+                let units = occurrences.met.iter().map(|one| &one.units);
                 let known = completeness(&sampling, units, TARGET_NEW_PER_WEEK);
                 application.learning = Some(known);
             }
@@ -43,20 +50,12 @@ pub(super) fn learn(
     Ok(())
 }
 
-fn units_of(unit: SamplingUnit, occurrence: &Occurrence) -> &Units {
-    match unit {
-        SamplingUnit::Run => &occurrence.runs,
-        SamplingUnit::Day => &occurrence.days,
-        SamplingUnit::Hour => &occurrence.hours,
-    }
-}
-
-fn sampling(unit: SamplingUnit, coverage: &Coverage, of: &Occurrences) -> Sampling {
+fn sampling(coverage: &Coverage, of: &Occurrences) -> Sampling {
     let first = of.active_days.first().unwrap_or(0);
     let since = Timestamp::from_unix_ns(i64::from(first).saturating_mul(DAY));
     Sampling {
-        unit,
-        covered: match unit {
+        unit: of.unit,
+        covered: match of.unit {
             SamplingUnit::Run => (0..of.runs).collect(),
             SamplingUnit::Day => coverage.days.clone(),
             SamplingUnit::Hour => coverage.hours.clone(),

@@ -1,4 +1,4 @@
-//! When contacts happened: in which days, hours and runs.
+//! When contacts happened: in which days, hours or runs.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,27 +11,26 @@ use super::{
     matching_makers::MatchingMakers,
     query::{Bounds, ContactQuery},
 };
-use crate::model::{Occurrence, Occurrences, Units};
+use crate::model::{Application, Occurrence, Occurrences, SamplingUnit, Units};
 
 const HOURS_OF_DAY: u32 = 24;
 
 /// When one pair of host and application met anything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct OfPair {
+    unit: SamplingUnit,
     active_days: Units,
-    active_hours: Units,
-    met: HashMap<i64, When, RandomState>,
+    /// Days or hours; of runs, which come later, none.
+    met: HashMap<i64, Units, RandomState>,
+    /// Runs that attempted anything.
+    runs: BTreeSet<i64>,
+    /// Destinations with the runs that attempted them.
+    attempted: Vec<(i64, i64)>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct When {
-    days: Units,
-    hours: Units,
-}
-
-/// By pair of host and application.
+/// By pair of host and application, where it is asked for.
 #[derive(Debug)]
-struct Seen(Vec<OfPair>);
+struct Seen(Vec<Option<OfPair>>);
 
 impl Sink for Seen {
     fn hour(&mut self, met: Met<'_>) {
@@ -39,16 +38,20 @@ impl Sink for Seen {
     }
 
     fn day(&mut self, met: Met<'_>) {
-        let (Some(of_pair), Ok(day)) = (self.0.get_mut(met.pair), u32::try_from(met.day / DAY))
+        let (Some(Some(of_pair)), Ok(day)) =
+            (self.0.get_mut(met.pair), u32::try_from(met.day / DAY))
         else {
             return;
         };
         of_pair.active_days.insert(day);
-        insert_hours(&mut of_pair.active_hours, day, met.contact.hours);
-        if !met.contact.outcome.is_failure() {
-            let when = of_pair.met.entry(met.contact.destination).or_default();
-            when.days.insert(day);
-            insert_hours(&mut when.hours, day, met.contact.hours);
+        if met.contact.outcome.is_failure() {
+            return;
+        }
+        let units = of_pair.met.entry(met.contact.destination).or_default();
+        match of_pair.unit {
+            SamplingUnit::Day => units.insert(day),
+            SamplingUnit::Hour => insert_hours(units, day, met.contact.hours),
+            SamplingUnit::Run => {}
         }
     }
 }
@@ -59,86 +62,119 @@ fn insert_hours(hours: &mut Units, day: u32, bits: u32) {
     }
 }
 
-/// Runs of one pair: all of them, and those that met each destination.
-#[derive(Clone, Debug, Default)]
-struct Runs {
-    all: BTreeSet<i64>,
-    met: HashMap<i64, Vec<i64>, RandomState>,
-}
+impl OfPair {
+    fn counted_in(unit: SamplingUnit) -> Self {
+        Self {
+            unit,
+            active_days: Units::new(),
+            met: HashMap::default(),
+            runs: BTreeSet::new(),
+            attempted: Vec::new(),
+        }
+    }
 
-impl Runs {
-    /// The runs that met a destination, by their place among all.
-    fn of(&self, places: &HashMap<i64, u32, RandomState>, destination: i64) -> Units {
-        let runs = self.met.get(&destination).into_iter().flatten();
-        runs.filter_map(|run| places.get(run).copied()).collect()
+    /// Puts runs by their place among all to what was met in them.
+    fn place_runs(&mut self) {
+        let places: HashMap<i64, u32, RandomState> =
+            self.runs.iter().copied().zip(0_u32..).collect();
+        for (destination, run) in std::mem::take(&mut self.attempted) {
+            if let (Some(units), Some(place)) = (self.met.get_mut(&destination), places.get(&run)) {
+                units.insert(*place);
+            }
+        }
     }
 }
 
 impl Reader {
-    /// When the contacts of a query happened, ordered by host, application and destination. Times before
-    /// 1970 are left out.
-    pub fn occurrences(&self, query: &ContactQuery) -> Result<Vec<Occurrences>, StoreError> {
-        self.occurrences_within(&Bounds::of(query))
+    /// When the contacts of a query happened, ordered by host, application and destination: of the
+    /// applications for which `unit_of` names a unit, in that unit. Times before 1970 are left out.
+    pub fn occurrences(
+        &self,
+        query: &ContactQuery,
+        unit_of: &dyn Fn(&str, &Application) -> Option<SamplingUnit>,
+    ) -> Result<Vec<Occurrences>, StoreError> {
+        self.occurrences_within(&Bounds::of(query), unit_of)
             .map_err(|error| self.failed(error))
     }
 
-    fn occurrences_within(&self, bounds: &Bounds) -> rusqlite::Result<Vec<Occurrences>> {
+    fn occurrences_within(
+        &self,
+        bounds: &Bounds,
+        unit_of: &dyn Fn(&str, &Application) -> Option<SamplingUnit>,
+    ) -> rusqlite::Result<Vec<Occurrences>> {
         // One snapshot: a batch that comes in between must not be half in.
         let snapshot = self.connection.unchecked_transaction()?;
         let makers = self.matching_makers(bounds)?;
-        let mut seen = Seen(vec![OfPair::default(); makers.pairs.len()]);
-        self.each_contact(bounds, &makers, &mut seen)?;
-        let mut runs = vec![Runs::default(); makers.pairs.len()];
-        self.each_run(bounds, &makers, |pair, destination, run| {
-            if let Some(runs) = runs.get_mut(pair) {
-                runs.all.insert(run);
-                runs.met.entry(destination).or_default().push(run);
+        let pairs = self.in_order(&makers)?;
+        let mut seen = Seen(vec![None; makers.pairs.len()]);
+        for (pair, host, application) in &pairs {
+            if let Some(place) = seen.0.get_mut(*pair) {
+                *place = unit_of(host, application).map(OfPair::counted_in);
             }
-        })?;
-        let occurrences = self.with_destinations(seen, &runs, &makers)?;
+        }
+        self.each_contact(bounds, &makers, &mut seen)?;
+        self.take_runs(bounds, &makers, &mut seen)?;
+        let occurrences = self.with_destinations(seen, pairs)?;
         snapshot.finish()?;
         Ok(occurrences)
+    }
+
+    fn take_runs(
+        &self,
+        bounds: &Bounds,
+        makers: &MatchingMakers,
+        seen: &mut Seen,
+    ) -> rusqlite::Result<()> {
+        let is_counted_in_runs = |of_pair: &Option<OfPair>| {
+            of_pair.as_ref().map(|one| one.unit) == Some(SamplingUnit::Run)
+        };
+        let wanted: Vec<bool> = seen.0.iter().map(is_counted_in_runs).collect();
+        if !wanted.contains(&true) {
+            return Ok(());
+        }
+        self.each_run(bounds, makers, &wanted, |pair, destination, run| {
+            if let Some(Some(of_pair)) = seen.0.get_mut(pair) {
+                of_pair.runs.insert(run);
+                of_pair.attempted.push((destination, run));
+            }
+        })?;
+        seen.0.iter_mut().flatten().for_each(OfPair::place_runs);
+        Ok(())
     }
 
     fn with_destinations(
         &self,
         mut seen: Seen,
-        runs: &[Runs],
-        makers: &MatchingMakers,
+        pairs: Vec<(usize, String, Application)>,
     ) -> rusqlite::Result<Vec<Occurrences>> {
-        let wanted = seen.0.iter().flat_map(|of_pair| of_pair.met.keys());
+        let wanted = seen
+            .0
+            .iter()
+            .flatten()
+            .flat_map(|of_pair| of_pair.met.keys());
         let destinations = self.destinations(&wanted.copied().collect())?;
         let mut all = Vec::new();
-        for (pair, host, application) in self.in_order(makers)? {
-            let (Some(of_pair), Some(runs)) = (seen.0.get_mut(pair), runs.get(pair)) else {
+        for (pair, host, application) in pairs {
+            let of_pair = seen.0.get_mut(pair).and_then(Option::take);
+            let Some(of_pair) = of_pair.filter(|one| !one.active_days.is_empty()) else {
                 continue;
             };
-            if of_pair.active_days.is_empty() {
-                continue;
-            }
-            let places: HashMap<i64, u32, RandomState> =
-                runs.all.iter().copied().zip(0_u32..).collect();
-            let mut met: Vec<Occurrence> = of_pair
-                .met
-                .drain()
-                .filter_map(|(id, when)| {
-                    // Foreign keys hold: what a rollup refers to is there.
-                    let (_, destination) = destinations.get(&id)?;
-                    Some(Occurrence {
-                        destination: destination.clone(),
-                        days: when.days,
-                        hours: when.hours,
-                        runs: runs.of(&places, id),
-                    })
+            // Foreign keys hold: what a rollup refers to is there.
+            let met = of_pair.met.into_iter().filter_map(|(id, units)| {
+                let (_, destination) = destinations.get(&id)?;
+                Some(Occurrence {
+                    destination: destination.clone(),
+                    units,
                 })
-                .collect();
+            });
+            let mut met: Vec<Occurrence> = met.collect();
             met.sort_unstable_by(|one, other| one.destination.cmp(&other.destination));
             all.push(Occurrences {
                 host,
                 application,
-                active_days: std::mem::take(&mut of_pair.active_days),
-                active_hours: std::mem::take(&mut of_pair.active_hours),
-                runs: u32::try_from(places.len()).unwrap_or(u32::MAX),
+                unit: of_pair.unit,
+                active_days: of_pair.active_days,
+                runs: u32::try_from(of_pair.runs.len()).unwrap_or(u32::MAX),
                 met,
             });
         }

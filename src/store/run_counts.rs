@@ -139,14 +139,20 @@ impl Reader {
         Ok(())
     }
 
-    /// Pairs, destinations and the runs that met them, some several times.
+    /// Destinations and the runs that met them, some several times, of the pairs that are wanted.
     pub(super) fn each_run(
         &self,
         bounds: &Bounds,
         makers: &MatchingMakers,
+        wanted: &[bool],
         mut each: impl FnMut(usize, i64, i64),
     ) -> rusqlite::Result<()> {
-        self.each_unpacked_run(bounds, makers, &mut each)?;
+        let is_wanted = |pair: usize| wanted.get(pair).is_some_and(|wanted| *wanted);
+        self.each_unpacked_run(bounds, makers, |pair, destination, run| {
+            if is_wanted(pair) {
+                each(pair, destination, run);
+            }
+        })?;
         let mut statement = self.connection.prepare_cached(PACKED_DAYS)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -157,6 +163,9 @@ impl Reader {
                 Place::Across => Some(bounds),
             };
             for (pair, of_pair) in self.packed_of_day(day, makers)?.iter().enumerate() {
+                if !is_wanted(pair) {
+                    continue;
+                }
                 for (destination, run) in self.spans_of(day, of_pair, within)? {
                     each(pair, destination, run);
                 }

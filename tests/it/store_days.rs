@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use egress_baseline::{
-    model::{Contact, Flow, Outcome, Window},
+    model::{Contact, Flow, Outcome, SamplingUnit, Window},
     store::{ContactQuery, Imported, Reader, Recorder, Retention},
 };
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
@@ -28,36 +28,36 @@ fn contacts(path: &Path, query: &ContactQuery) -> Vec<Contact> {
 /// When these contacts happened is as many units as were counted; of runs it is not known how they went,
 /// nor of days on which some attempts failed.
 fn assert_occurrences_agree(path: &Path, query: &ContactQuery, contacts: &[Contact]) {
-    let found = Reader::open(path).unwrap().occurrences(query).unwrap();
-    let mut met = 0;
-    for contact in contacts {
-        let of_application = found
-            .iter()
-            .find(|one| (&one.host, &one.application) == (&contact.host, &contact.application))
-            .unwrap();
-        let occurrence = of_application
-            .met
-            .iter()
-            .find(|one| one.destination == contact.destination);
-        let failed = contact
-            .outcomes
-            .keys()
-            .filter(|outcome| outcome.is_failure());
-        let (failed, kinds) = (failed.count(), contact.outcomes.len());
-        assert_eq!(occurrence.is_none(), failed == kinds);
-        let Some(occurrence) = occurrence else {
-            continue;
-        };
-        met += 1;
-        let [days, hours] = [&occurrence.days, &occurrence.hours].map(|units| units.len() as u64);
-        if failed == 0 {
-            assert_eq!((days, hours), (contact.days, contact.hours));
-        } else {
-            assert!(days <= contact.days && hours <= contact.hours);
+    for unit in [SamplingUnit::Day, SamplingUnit::Hour, SamplingUnit::Run] {
+        let reader = Reader::open(path).unwrap();
+        let found = reader.occurrences(query, &|_, _| Some(unit)).unwrap();
+        let mut met = 0;
+        for contact in contacts {
+            let of_application = found
+                .iter()
+                .find(|one| (&one.host, &one.application) == (&contact.host, &contact.application))
+                .unwrap();
+            let mut occurrences = of_application.met.iter();
+            let occurrence = occurrences.find(|one| one.destination == contact.destination);
+            let failed = contact
+                .outcomes
+                .keys()
+                .filter(|outcome| outcome.is_failure());
+            let (failed, kinds) = (failed.count(), contact.outcomes.len());
+            assert_eq!(occurrence.is_none(), failed == kinds);
+            let Some(occurrence) = occurrence else {
+                continue;
+            };
+            met += 1;
+            let (units, counted) = (occurrence.units.len() as u64, unit.count_of(contact));
+            if failed == 0 || unit == SamplingUnit::Run {
+                assert_eq!(units, counted, "{unit:?}");
+            } else {
+                assert!(units <= counted, "{unit:?}");
+            }
         }
-        assert_eq!(occurrence.runs.len() as u64, contact.runs);
+        assert_eq!(found.iter().map(|one| one.met.len()).sum::<usize>(), met);
     }
-    assert_eq!(found.iter().map(|one| one.met.len()).sum::<usize>(), met);
 }
 
 /// The same question, answered with and without the days that are summed up.

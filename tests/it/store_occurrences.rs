@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use egress_baseline::{
-    model::{Flow, FlowRecord, Occurrences, Outcome, Window},
+    model::{Flow, FlowRecord, Occurrences, Outcome, SamplingUnit, Window},
     store::{ContactQuery, Reader, Recorder},
 };
 use tempfile::tempdir;
@@ -50,8 +50,9 @@ fn recorded(path: &Path, is_summed_up: bool) {
     }
 }
 
-fn occurrences(path: &Path, query: &ContactQuery) -> Vec<Occurrences> {
-    Reader::open(path).unwrap().occurrences(query).unwrap()
+fn occurrences(path: &Path, query: &ContactQuery, unit: SamplingUnit) -> Vec<Occurrences> {
+    let reader = Reader::open(path).unwrap();
+    reader.occurrences(query, &|_, _| Some(unit)).unwrap()
 }
 
 #[test]
@@ -60,24 +61,37 @@ fn units_are_those_in_which_something_was_met_and_failures_only_show_that_it_was
         let directory = tempdir().unwrap();
         let path = directory.path().join("flows.db");
         recorded(&path, is_summed_up);
-        let found = occurrences(&path, &ContactQuery::default());
-        let [rsync] = found.as_slice() else {
-            panic!("{found:?}");
+        let of = |unit| {
+            let found = occurrences(&path, &ContactQuery::default(), unit);
+            let [rsync] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            assert_eq!(days(rsync.active_days.iter()), [0, 1, 4]);
+            let units = |of: usize| rsync.met[of].units.iter().collect::<Vec<u32>>();
+            assert_eq!((rsync.met.len(), rsync.unit), (2, unit));
+            (rsync.runs, units(0), units(1))
         };
-        assert_eq!(days(rsync.active_days.iter()), [0, 1, 4]);
-        assert_eq!(rsync.runs, 3);
-        let [first, second] = rsync.met.as_slice() else {
-            panic!("{rsync:?}");
-        };
-        assert_eq!(days(first.days.iter()), [0, 4]);
+        let (runs, first, second) = of(SamplingUnit::Day);
+        assert_eq!(runs, 0);
+        assert_eq!(days(first.into_iter()), [0, 4]);
+        assert_eq!(days(second.into_iter()), [4]);
         let first_hour = u32::try_from(FIRST_DAY).unwrap() * 24;
-        let hours: Vec<u32> = first.hours.iter().map(|hour| hour - first_hour).collect();
+        let (_, first, _) = of(SamplingUnit::Hour);
+        let hours: Vec<u32> = first.iter().map(|hour| hour - first_hour).collect();
         assert_eq!(hours, [12, 15, 4 * 24 + 12]);
         // Of runs it is not known how they went.
-        assert_eq!(first.runs.iter().collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(days(second.days.iter()), [4]);
-        assert_eq!(second.runs.iter().collect::<Vec<_>>(), [2]);
+        assert_eq!(of(SamplingUnit::Run), (3, vec![0, 1, 2], vec![2]));
     }
+}
+
+#[test]
+fn nobody_is_read_who_is_not_asked_for() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("flows.db");
+    recorded(&path, false);
+    let reader = Reader::open(&path).unwrap();
+    let found = reader.occurrences(&ContactQuery::default(), &|_, _| None);
+    assert_eq!(found.unwrap(), []);
 }
 
 #[test]
@@ -92,7 +106,7 @@ fn a_destination_that_only_failed_was_never_met() {
         },
         ..ContactQuery::default()
     };
-    let found = occurrences(&path, &of_second_day);
+    let found = occurrences(&path, &of_second_day, SamplingUnit::Day);
     assert_eq!(found.len(), 1);
     assert_eq!(days(found[0].active_days.iter()), [1]);
     assert!(found[0].met.is_empty(), "{found:?}");
@@ -104,7 +118,7 @@ fn a_destination_that_only_failed_was_never_met() {
         }],
         ..ContactQuery::default()
     };
-    let found = occurrences(&path, &without_last);
-    assert_eq!(days(found[0].met[0].days.iter()), [0]);
+    let found = occurrences(&path, &without_last, SamplingUnit::Day);
+    assert_eq!(days(found[0].met[0].units.iter()), [0]);
     assert_eq!(found[0].met.len(), 1);
 }

@@ -1,6 +1,6 @@
 //! When contacts happened: in which days, hours or runs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
@@ -22,8 +22,8 @@ struct OfPair {
     active_days: Units,
     /// Days or hours; of runs, which come later, none.
     met: HashMap<i64, Units, RandomState>,
-    /// Runs that attempted anything.
-    runs: BTreeSet<i64>,
+    /// How many runs attempted anything.
+    runs: u32,
     /// Destinations with the runs that attempted them.
     attempted: Vec<(i64, i64)>,
 }
@@ -68,20 +68,23 @@ impl OfPair {
             unit,
             active_days: Units::new(),
             met: HashMap::default(),
-            runs: BTreeSet::new(),
+            runs: 0,
             attempted: Vec::new(),
         }
     }
 
-    /// Puts runs by their place among all to what was met in them.
+    /// Counts runs, and puts each by its place among all to what was met in it.
     fn place_runs(&mut self) {
-        let places: HashMap<i64, u32, RandomState> =
-            self.runs.iter().copied().zip(0_u32..).collect();
-        for (destination, run) in std::mem::take(&mut self.attempted) {
-            if let (Some(units), Some(place)) = (self.met.get_mut(&destination), places.get(&run)) {
-                units.insert(*place);
+        self.attempted.sort_unstable_by_key(|(_, run)| *run);
+        for of_run in self.attempted.chunk_by(|(_, one), (_, other)| one == other) {
+            for (destination, _) in of_run {
+                if let Some(units) = self.met.get_mut(destination) {
+                    units.insert(self.runs);
+                }
             }
+            self.runs = self.runs.saturating_add(1);
         }
+        self.attempted = Vec::new();
     }
 }
 
@@ -134,7 +137,6 @@ impl Reader {
         }
         self.each_run(bounds, makers, &wanted, |pair, destination, run| {
             if let Some(Some(of_pair)) = seen.0.get_mut(pair) {
-                of_pair.runs.insert(run);
                 of_pair.attempted.push((destination, run));
             }
         })?;
@@ -174,7 +176,7 @@ impl Reader {
                 application,
                 unit: of_pair.unit,
                 active_days: of_pair.active_days,
-                runs: u32::try_from(of_pair.runs.len()).unwrap_or(u32::MAX),
+                runs: of_pair.runs,
                 met,
             });
         }
